@@ -1,0 +1,1 @@
+"""Clips with their texts: manifest, datasets, stored features, collation."""

@@ -1,0 +1,1 @@
+"""The network, tensors only: spatial model, sign encoder, gated language decoder."""

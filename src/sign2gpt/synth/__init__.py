@@ -1,0 +1,1 @@
+"""The invented sign language: lexicon, grammar, avatar, corpus."""

@@ -1,0 +1,1 @@
+"""From sentences to pseudo-glosses, their word vectors and tokens."""

@@ -1,0 +1,1 @@
+"""Recipes, the two training stages, and the hand-over between them."""

@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real annotations, reference scores and clips that are not ours to ship."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SIGN2GPT_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"the reference data is not at {folder} (set SIGN2GPT_SHARED_DATA)")
+    return folder
