@@ -1,0 +1,224 @@
+"""The table of clips that makes a folder a store: one row a clip, with its sentence and its file.
+
+A store is a folder with one manifest in it: `manifest.parquet` (written by this package), or a
+`manifest.csv`, `.tsv` or `.jsonl` made by hand with at least the columns path, text and split.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sign2gpt.errors import UserError
+
+PARQUET_NAME = "manifest.parquet"
+MANIFEST_NAMES = (PARQUET_NAME, "manifest.csv", "manifest.tsv", "manifest.jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRow:
+    """One clip and what is known of it; 0 or "" stands for what is not known.
+
+    Attributes:
+        id: unique in its manifest.
+        split: "train", "dev", "test" or any other name.
+        text: the spoken-language sentence, as it is to be scored.
+        signer: who signs.
+        frames: frames in the clip file, before any sampling.
+        fps: frames a second in the clip file.
+        width, height: pixels.
+        path: the clip (a video file or a folder of frames), relative to the store folder.
+        source: the corpus or tool it came from.
+        sha256: hex digest of the clip file.
+    """
+
+    id: str
+    split: str
+    text: str
+    path: str
+    signer: str = ""
+    frames: int = 0
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    source: str = ""
+    sha256: str = ""
+
+    def file(self, store: Path | str) -> Path:
+        """Where the clip lies, given its store folder."""
+        return Path(store) / self.path
+
+
+_TYPES: dict[str, type] = {field.name: field.type for field in fields(ClipRow)}  # type: ignore[misc]
+_REQUIRED = [field.name for field in fields(ClipRow) if field.default is MISSING]
+
+
+def write_manifest(store: Path | str, rows: Iterable[ClipRow]) -> Path:
+    """Write `rows` to `store/manifest.parquet` at once or not at all; return its path.
+
+    Raises UserError for no rows, a doubled id, or a row without id, path or split.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = Path(store) / PARQUET_NAME
+    rows = list(rows)
+    _check_rows(((f"row {number}", row) for number, row in enumerate(rows, 1)), target)
+    arrow_types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    schema = pa.schema([(name, arrow_types[kind]) for name, kind in _TYPES.items()])
+    table = pa.Table.from_pylist([vars(row) for row in rows], schema=schema)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{PARQUET_NAME}.{os.getpid()}")
+    try:
+        pq.write_table(table, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target
+
+
+def read_manifest(store: Path | str, split: str | None = None) -> list[ClipRow]:
+    """Read the rows of a store, in the manifest's order, all or those of one split.
+
+    Raises UserError for a missing folder or manifest, two manifests, an unreadable one, unknown
+    or missing columns, a wrong number, a doubled id, a row without a clip, or an unknown split.
+    """
+    manifest = find_manifest(Path(store))
+    readers = {".parquet": _parquet_records, ".jsonl": _json_records}
+    records = readers.get(manifest.suffix, _table_records)(manifest)
+    rows = _check_rows(
+        ((where, _row(record, f"{manifest}, {where}")) for where, record in records), manifest
+    )
+    if split is None:
+        return rows
+    splits = list(dict.fromkeys(row.split for row in rows))
+    if split not in splits:
+        raise UserError(
+            f"{manifest} has no split {split!r}; ask for one of those in it: {', '.join(splits)}."
+        )
+    return [row for row in rows if row.split == split]
+
+
+def find_manifest(store: Path) -> Path:
+    """The one manifest of a store folder; UserError where there is none or more than one."""
+    if not store.is_dir():
+        raise UserError(f"The store folder {store} does not exist; give the folder of a manifest.")
+    found = [store / name for name in MANIFEST_NAMES if (store / name).is_file()]
+    if not found:
+        raise UserError(
+            f"The store folder {store} has no manifest; put a manifest.csv with the columns "
+            f"path, text and split in it, or prepare a store."
+        )
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise UserError(f"The store folder {store} has {names}; keep the one that is meant.")
+    return found[0]
+
+
+def _check_rows(rows: Iterable[tuple[str, ClipRow]], manifest: Path) -> list[ClipRow]:
+    seen: dict[str, str] = {}
+    checked = []
+    for where, row in rows:
+        if not row.path.strip():
+            raise UserError(f"{manifest}, {where}: a manifest line without a clip; fill its path.")
+        if not row.id.strip() or not row.split.strip():
+            empty = "split" if row.id.strip() else "id"
+            raise UserError(f"{manifest}, {where}: the {empty} is empty; fill it.")
+        if row.id in seen:
+            raise UserError(
+                f"{manifest}, {where}: the id {row.id!r} was taken by {seen[row.id]}; "
+                f"give every clip its own id."
+            )
+        seen[row.id] = where
+        checked.append(row)
+    if not checked:
+        raise UserError(f"The manifest {manifest} has no clips; add at least one row.")
+    return checked
+
+
+def _row(record: dict[str, Any], where: str) -> ClipRow:
+    """One record, checked and typed; a missing id is the path without its extension."""
+    record = {name: value for name, value in record.items() if value is not None}
+    if "id" not in record and record.get("path"):
+        record["id"] = Path(str(record["path"])).with_suffix("").as_posix()
+    if unknown := [name for name in record if name not in _TYPES]:
+        raise UserError(
+            f"{where}: unknown column {unknown[0]!r}; the columns are {', '.join(_TYPES)}."
+        )
+    record.setdefault("id", "")
+    if missing := [name for name in _REQUIRED if name not in record]:
+        raise UserError(
+            f"{where}: the column {missing[0]!r} is missing; a manifest needs path, text and split."
+        )
+    return ClipRow(**{name: _typed(name, value, where) for name, value in record.items()})
+
+
+def _typed(name: str, value: Any, where: str) -> str | int | float:
+    kind = _TYPES[name]
+    if kind is str:
+        return str(value)
+    if value == "":  # an empty cell: not known
+        return kind(0)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf or (kind is int and number != int(number)):
+        sort = "a whole number" if kind is int else "a number"
+        raise UserError(f"{where}: {name} is {value!r}; give {sort} not below 0, or nothing.")
+    return kind(number)
+
+
+def _parquet_records(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(manifest)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"The manifest {manifest} is not a readable Parquet file ({error}); write it anew."
+        ) from error
+    for number, record in enumerate(table.to_pylist(), 1):
+        yield f"row {number}", record
+
+
+def _json_records(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(_text(manifest).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{manifest}, line {number}: not JSON ({error}); mend it.") from error
+        if not isinstance(record, dict):
+            raise UserError(f"{manifest}, line {number}: not a JSON object; write one a line.")
+        yield f"line {number}", record
+
+
+def _table_records(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    lines = io.StringIO(_text(manifest), newline="")
+    if manifest.suffix == ".tsv":  # a tab never stands in a cell, and a quote is just a quote
+        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.DictReader(lines)
+    for record in reader:
+        where = f"line {reader.line_num}"
+        if None in record or None in record.values():
+            raise UserError(
+                f"{manifest}, {where}: not as many cells as the {len(reader.fieldnames or [])} "
+                f"columns of the header; quote a cell that holds the separator."
+            )
+        yield where, record
+
+
+def _text(manifest: Path) -> str:
+    try:
+        return manifest.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"The manifest {manifest} is not UTF-8 text; save it as UTF-8.") from error
