@@ -1,0 +1,268 @@
+"""Part-of-speech taggers behind one door: words, their lemmas and universal parts of speech.
+
+The paper uses spaCy (appendix A.1: ``de_core_news_sm``, ``zh_core_web_sm``). Its pipelines are not
+on PyPI, so two taggers that ship their models stand beside it: HanTa for German, jieba for Chinese.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from sign2gpt.errors import UserError
+
+
+class Token(NamedTuple):
+    """A word of a sentence.
+
+    Args:
+        text: the word as it stands in the sentence.
+        lemma: its base form, in lower case; the word itself in languages that do not inflect.
+        pos: universal part of speech (NOUN, VERB, ...).
+    """
+
+    text: str
+    lemma: str
+    pos: str
+
+
+class Tagger(Protocol):
+    """What :func:`load_tagger` returns: sentences in, a list of tokens for each out."""
+
+    name: str
+    version: str
+    language: str
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[Token]]: ...
+
+
+# The Stuttgart-Tübingen tag set, HanTa's sub-tags such as ADJ(A) included, in universal terms.
+_STTS = {
+    "ADJ": "ADJ",
+    "ADV": "ADV",
+    "APPO": "ADP",
+    "APPR": "ADP",
+    "APPRART": "ADP",
+    "APZR": "ADP",
+    "ART": "DET",
+    "CARD": "NUM",
+    "ITJ": "INTJ",
+    "KOKOM": "CCONJ",
+    "KON": "CCONJ",
+    "KOUI": "SCONJ",
+    "KOUS": "SCONJ",
+    "NE": "PROPN",
+    "NN": "NOUN",
+    "NNA": "NOUN",
+    "NNI": "NOUN",
+    "PDAT": "DET",
+    "PDS": "PRON",
+    "PIAT": "DET",
+    "PIS": "PRON",
+    "PPER": "PRON",
+    "PPOSAT": "DET",
+    "PPOSS": "PRON",
+    "PRELAT": "DET",
+    "PRELS": "PRON",
+    "PRF": "PRON",
+    "PROAV": "ADV",
+    "PTKA": "PART",
+    "PTKANT": "INTJ",
+    "PTKNEG": "PART",
+    "PTKVZ": "ADP",
+    "PTKZU": "PART",
+    "PWAT": "DET",
+    "PWAV": "ADV",
+    "PWS": "PRON",
+    "VA": "AUX",
+    "VM": "AUX",
+    "VV": "VERB",
+    "$": "PUNCT",
+}
+
+# The ICTCLAS tag set by its first letters, the longer entry first where two would fit.
+_ICTCLAS = {
+    "nr": "PROPN",
+    "ns": "PROPN",
+    "nt": "PROPN",
+    "nz": "PROPN",
+    "eng": "X",
+    "mq": "NUM",
+    "n": "NOUN",
+    "t": "NOUN",
+    "s": "NOUN",
+    "q": "NOUN",
+    "i": "NOUN",
+    "j": "NOUN",
+    "l": "NOUN",
+    "m": "NUM",
+    "v": "VERB",
+    "a": "ADJ",
+    "b": "ADJ",
+    "z": "ADJ",
+    "d": "ADV",
+    "r": "PRON",
+    "c": "CCONJ",
+    "p": "ADP",
+    "f": "ADP",
+    "u": "PART",
+    "y": "PART",
+    "k": "PART",
+    "e": "INTJ",
+    "o": "INTJ",
+}
+
+_WORD_OR_MARK = re.compile(r"\w+(?:[-.,:'’]\w+)*|[^\w\s]")
+
+
+class HantaTagger:
+    """German by HanTa, whose morphology gives lemmas too (extra ``demo``).
+
+    Case is ignored, so that lower-cased text (PHOENIX14T) gets its nouns: told that case matters,
+    HanTa reads "abend" in "schönen abend" as an adverb.
+    """
+
+    name = "hanta"
+    language = "de"
+
+    def __init__(self) -> None:
+        try:
+            import HanTa
+            from HanTa.HanoverTagger import HanoverTagger
+        except ImportError as error:
+            raise _missing("HanTa", "hanta") from error
+        self.version = installed_version("HanTa")
+        # The full path: a bare name would be looked for in the working directory first, and HanTa
+        # unpickles what it finds.
+        model = Path(HanTa.__file__).with_name("morphmodel_ger.pgz")
+        self._hanta = HanoverTagger(str(model))
+        # A corpus has few types and many tokens; both analyses depend on the word alone.
+        self._hanta.analyze_forward = cache(self._hanta.analyze_forward)
+        self._hanta.analyze_viterbi = cache(self._hanta.analyze_viterbi)
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[Token]]:
+        return [self._tag(sentence) for sentence in sentences]
+
+    def _tag(self, sentence: str) -> list[Token]:
+        words = _WORD_OR_MARK.findall(sentence)
+        analyses = self._hanta.tag_sent(words, casesensitive=False)
+        return [
+            Token(word, lemma.lower(), _STTS.get(re.split(r"[(.,]", tag)[0], "X"))
+            for word, lemma, tag in analyses
+        ]
+
+
+class JiebaTagger:
+    """Chinese segments by jieba (extra ``zh``); a segment is its own lemma.
+
+    Segments come from the dictionary alone. With jieba's guesses at unknown words (``HMM=True``)
+    there are more types and longer ones ("太美" for "太", "美"), further from the paper's.
+    """
+
+    name = "jieba"
+    language = "zh"
+
+    def __init__(self) -> None:
+        try:
+            import jieba
+            from jieba.posseg import POSTokenizer
+        except ImportError as error:
+            raise _missing("jieba", "jieba") from error
+        self.version = installed_version("jieba")
+        segmenter = jieba.Tokenizer()
+        # What its initialize() does, without the marshal file it trusts in the shared /tmp.
+        segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
+        segmenter.initialized = True
+        self._segmenter = POSTokenizer(segmenter)
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[Token]]:
+        return [
+            [
+                Token(word, word.lower(), _universal(flag))
+                for word, flag in self._segmenter.lcut(sentence, HMM=False)
+                if not word.isspace()
+            ]
+            for sentence in sentences
+        ]
+
+
+class SpacyTagger:
+    """Any installed spaCy pipeline that tags parts of speech (extra ``spacy``).
+
+    Pipelines without a lemmatizer, the Chinese ones, give the segment itself as its lemma.
+    """
+
+    def __init__(self, pipeline: str) -> None:
+        try:
+            import spacy
+        except ImportError as error:
+            raise _missing("spacy", f"spacy:{pipeline}") from error
+        if not spacy.util.is_package(pipeline):
+            raise UserError(
+                f"The tagger 'spacy:{pipeline}' needs a spaCy pipeline that is not installed: run "
+                f"'python -m spacy download {pipeline}'."
+            )
+        try:
+            self._pipeline = spacy.load(pipeline, exclude=["ner"])
+        except Exception as error:  # a broken or foreign package fails in its own ways
+            raise UserError(
+                f"The installed package '{pipeline}' is no spaCy pipeline of this spaCy "
+                f"({spacy.__version__}): uninstall it and run 'python -m spacy download "
+                f"{pipeline}' ({type(error).__name__})."
+            ) from error
+        self.name = f"spacy:{pipeline}"
+        self.version = f"{self._pipeline.meta['version']} (spaCy {spacy.__version__})"
+        self.language = str(self._pipeline.lang)
+        if not {"tagger", "morphologizer"} & set(self._pipeline.pipe_names):
+            raise UserError(
+                f"The spaCy pipeline '{pipeline}' does not tag parts of speech (it has "
+                f"{self._pipeline.pipe_names}): use one that does, such as de_core_news_sm."
+            )
+
+    def __call__(self, sentences: Sequence[str]) -> list[list[Token]]:
+        return [
+            [
+                Token(word.text, (word.lemma_ or word.text).lower(), word.pos_)
+                for word in document
+                if not word.is_space
+            ]
+            for document in self._pipeline.pipe(sentences)
+        ]
+
+
+_TAGGERS: Mapping[str, Callable[[], Any]] = {"hanta": HantaTagger, "jieba": JiebaTagger}
+
+
+def load_tagger(spec: str) -> Tagger:
+    """Make a tagger ready.
+
+    Args:
+        spec: ``"hanta"`` (German), ``"jieba"`` (Chinese) or ``"spacy:PIPELINE"`` such as
+            ``"spacy:de_core_news_sm"``, the paper's.
+
+    Raises:
+        UserError: unknown name, or its library or pipeline is not installed.
+    """
+    if spec.startswith("spacy:") and spec != "spacy:":
+        return SpacyTagger(spec.removeprefix("spacy:"))
+    if spec not in _TAGGERS:
+        raise UserError(
+            f"There is no tagger '{spec}': write 'hanta' (German), 'jieba' (Chinese) or "
+            "'spacy:PIPELINE', for example 'spacy:de_core_news_sm'."
+        )
+    tagger: Tagger = _TAGGERS[spec]()
+    return tagger
+
+
+def _universal(flag: str) -> str:
+    """The universal part of speech of one of jieba's flags."""
+    return next((pos for start, pos in _ICTCLAS.items() if flag.startswith(start)), "X")
+
+
+def _missing(package: str, spec: str) -> UserError:
+    return UserError(
+        f"The tagger '{spec}' needs the package {package}, which is not installed: run "
+        f"'pip install {package}'."
+    )
