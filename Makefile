@@ -2,35 +2,38 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet
 
 # A machine with an NVIDIA GPU gets the CUDA build of torch, any other the CPU one.
 GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
 ifeq ($(filter-out 0,$(GPU)),)
-CONSTRAINTS := -c constraints-cpu.txt
+TORCH := $(PIP) --no-deps --retries 0 --constraint constraints-cpu.txt \
+	--extra-index-url https://download.pytorch.org/whl/cpu torch
+CONSTRAINTS := --constraint constraints-cpu.txt
+else
+TORCH := $(PIP) torch
 endif
 
-.PHONY: install demo test bench clean
+.PHONY: install demo test clean
 
-install: $(VENV)/.demo-installed
+install: $(VENV)/.installed-demo
 
 demo: install
 	$(BIN)/sign2gpt demo
 
-test: $(VENV)/.test-installed
+test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.demo-installed: pyproject.toml constraints-cpu.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[demo]'
+$(VENV)/.torch: constraints-cpu.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(TORCH)
 	touch $@
 
-$(VENV)/.test-installed: pyproject.toml constraints-cpu.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[test]'
-	touch $@ $(VENV)/.demo-installed
+$(VENV)/.installed-%: pyproject.toml $(VENV)/.torch
+	$(PIP) $(CONSTRAINTS) --editable '.[$*]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist

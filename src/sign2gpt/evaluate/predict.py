@@ -1,0 +1,79 @@
+"""A trained model over the clips of a split, as its users would call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sign2gpt.data.manifest import ClipRow
+from sign2gpt.progress import Advance
+from sign2gpt.video.decode import VideoClip
+
+if TYPE_CHECKING:
+    from sign2gpt.translate import Translation, Translator
+
+
+def predict(
+    translator: Translator,
+    store: Path,
+    rows: Sequence[ClipRow],
+    *,
+    num_beams: int = 4,
+    batch_size: int = 16,
+    progress: Advance | None = None,
+) -> list[Translation]:
+    """Translate the clips of a manifest, in its order.
+
+    Raises:
+        UserError: a clip cannot be read.
+    """
+    predictions: list[Translation] = []
+    for batch in _batches(rows, batch_size):
+        videos = [translator.processor.read(row.file(store)) for row in batch]
+        predictions += translator.translate_batch(videos, num_beams)
+        if progress is not None:
+            progress(len(predictions), len(rows))
+    return predictions
+
+
+def blank_texts(
+    translator: Translator, rows: Sequence[ClipRow], *, num_beams: int = 4, batch_size: int = 16
+) -> list[str]:
+    """What the model says of black frames, as many as each clip has.
+
+    A deterministic model says the same of every blank clip of one length, so each length is
+    decoded once.
+    """
+    fps = translator.processor.video_processor.fps
+    lengths = [max(1, round(row.frames * fps / row.fps)) for row in rows]
+    texts: dict[int, str] = {}
+    for batch in _batches(sorted(set(lengths)), batch_size):
+        videos = [
+            VideoClip(
+                frames=np.zeros((length, 256, 256, 3), np.uint8),
+                fps=fps,
+                times=np.arange(length) / fps,
+                duration=length / fps,
+            )
+            for length in batch
+        ]
+        outputs = translator.translate_batch(videos, num_beams)
+        texts |= {length: out.text for length, out in zip(batch, outputs, strict=True)}
+    return [texts[length] for length in lengths]
+
+
+def shuffled(texts: Sequence[str]) -> list[str]:
+    """The same sentences, each given to another clip (half the list further on).
+
+    A model that ignores its video scores as well on these as on its own.
+    """
+    half = len(texts) // 2
+    return [*texts[half:], *texts[:half]]
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

@@ -1,0 +1,50 @@
+"""A progress bar with the time that remains, for work of known length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Advance = Callable[[int, int], None]
+"""Called with (done, total) whenever a job has got further."""
+
+
+@contextmanager
+def progress_display() -> Iterator[Progress]:
+    """A place on standard error for one bar under another, for a job of many steps."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<36}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress
+
+
+def add_bar(progress: Progress, title: str) -> Advance:
+    """A new bar of a display; call what is returned to move it."""
+    task = progress.add_task(title, total=None)
+    return lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Advance]:
+    """Show one bar while the block runs; yields the function that moves it."""
+    with progress_display() as progress:
+        yield add_bar(progress, title)

@@ -1,0 +1,129 @@
+"""From a recipe to its model: configuration, frozen weights, and the hand-over between stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sign2gpt.errors import UserError
+from sign2gpt.train.recipe import Recipe, Stage, TrainOn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from sign2gpt.model.configuration import Sign2GPTConfig
+    from sign2gpt.model.modeling import (
+        Sign2GPTForConditionalGeneration,
+        Sign2GPTForPseudoGlossPretraining,
+    )
+
+
+def frozen_config(name: str) -> PreTrainedConfig:
+    """The configuration of a frozen model: from its folder, else as published, else the Hub.
+
+    Raises:
+        UserError: when none of the three knows it.
+    """
+    from transformers import AutoConfig
+
+    from sign2gpt.model.published import published_config
+
+    if not Path(name).is_dir() and (known := published_config(name)) is not None:
+        return known
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The model {name} is neither a folder with a config.json nor known to the Hub's "
+            "cache; check the name, or download it first with `hf download`."
+        ) from error
+
+
+def model_config(recipe: Recipe, num_pseudo_glosses: int = 0) -> Sign2GPTConfig:
+    """What the recipe's model is, before any training.
+
+    Args:
+        num_pseudo_glosses: size of the vocabulary, which is read from data and never typed.
+    """
+    from sign2gpt.model.configuration import Sign2GPTConfig
+
+    translates = recipe.stage is Stage.translate
+    if translates and recipe.language is None:
+        raise UserError("The recipe names no language model; set the key `language`.")
+    return Sign2GPTConfig(
+        vision_config=frozen_config(recipe.vision),
+        text_config=frozen_config(str(recipe.language)) if translates else None,
+        num_pseudo_glosses=num_pseudo_glosses,
+        **recipe.model,
+    )
+
+
+def build_pretraining(recipe: Recipe, num_pseudo_glosses: int) -> Sign2GPTForPseudoGlossPretraining:
+    """Stage 1's model: frozen vision weights filled in, everything else fresh."""
+    from sign2gpt.model.modeling import Sign2GPTForPseudoGlossPretraining
+
+    config = model_config(recipe, num_pseudo_glosses)
+    return Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
+        config, vision=recipe.vision, language=None
+    )
+
+
+def build_translation(recipe: Recipe) -> Sign2GPTForConditionalGeneration:
+    """Stage 2's model: frozen weights filled in, then what ``start_from`` has learnt.
+
+    The pseudo-gloss head comes along, frozen, when ``start_from`` has one: with it the translator
+    can say where each sign was seen.
+    """
+    from sign2gpt.model.configuration import Sign2GPTConfig
+    from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
+
+    source = Path(recipe.start_from) if recipe.start_from else None
+    if source and not (source / "config.json").is_file():
+        raise UserError(
+            f"There is no trained model in {source} to start from; train it first, or correct "
+            "the recipe's key `start_from`."
+        )
+    config = model_config(
+        recipe, Sign2GPTConfig.from_pretrained(source).num_pseudo_glosses if source else 0
+    )
+    model = Sign2GPTForConditionalGeneration.from_pretrained_parts(
+        config, vision=recipe.vision, language=recipe.language
+    )
+    if source:
+        hand_over(source, model)
+    if recipe.train_on is TrainOn.sign_features:
+        model.freeze(spatial=True, sign_encoder=True)
+    return model
+
+
+def hand_over(source: Path, model: Sign2GPTForConditionalGeneration) -> list[str]:
+    """Copy every weight of a trained model into `model`, by name.
+
+    Stage 1 gives the spatial model, the sign encoder and the pseudo-gloss head; a stage 2 model
+    gives its decoder too. Whatever `source` has must fit, so nothing is lost on the way.
+
+    Returns:
+        The names of the weights of `model` that `source` does not have.
+
+    Raises:
+        UserError: a weight of `source` that `model` has no place for, or of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = source / "model.safetensors"
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"The weights {path} cannot be read ({error}); train that model again."
+        ) from error
+    own = model.state_dict()
+    for name, weight in weights.items():
+        if name not in own or own[name].shape != weight.shape:
+            raise UserError(
+                f"The weight {name} of {source} does not fit this recipe's model; give both "
+                "recipes the same section `model`."
+            )
+    missing, _ = model.load_state_dict(weights, strict=False)
+    return list(missing)

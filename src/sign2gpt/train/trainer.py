@@ -1,0 +1,85 @@
+"""transformers' trainer with the three things Sign2GPT asks of an optimiser step.
+
+Rates by part of a parameter's name, clipping by value as well as by norm, and parameters that live
+in an interval (gates, temperatures) put back into it after each step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import Seq2SeqTrainer, TrainerCallback
+
+from sign2gpt.progress import Advance
+
+
+class StageTrainer(Seq2SeqTrainer):
+    """``Seq2SeqTrainer`` with a learning rate a parameter group (reference: section 5).
+
+    Args:
+        rate_multipliers: factor on the learning rate for every parameter whose name contains the
+            key, e.g. ``{"gate": 10}``; the first key that matches counts.
+    """
+
+    def __init__(
+        self, *args: Any, rate_multipliers: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.rate_multipliers = rate_multipliers or {}
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over the trainable parameters; no decay on biases, norms, gates, temperatures."""
+        if self.optimizer is not None:
+            return self.optimizer
+        groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                rate = next((m for key, m in self.rate_multipliers.items() if key in name), 1.0)
+                groups.setdefault((parameter.ndim >= 2, rate), []).append(parameter)
+        optimizer_class, kwargs = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+        self.optimizer = optimizer_class(
+            [
+                {
+                    "params": parameters,
+                    "weight_decay": self.args.weight_decay if decays else 0.0,
+                    "lr": self.args.learning_rate * rate,
+                }
+                for (decays, rate), parameters in groups.items()
+            ],
+            **kwargs,
+        )
+        return self.optimizer
+
+
+class ClipByValue(TrainerCallback):
+    """Gradient clipping at a value, after the trainer's own clipping at a norm."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
+        torch.nn.utils.clip_grad_value_(
+            [p for p in model.parameters() if p.grad is not None], self.value
+        )
+
+
+class KeepInBounds(TrainerCallback):
+    """Puts gates and temperatures back into their intervals after each optimiser step.
+
+    Outside its clamp a parameter gets no gradient, or runs far away under a straight-through one;
+    projecting it keeps it where it can turn round at once.
+    """
+
+    def on_optimizer_step(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
+        model.project_parameters_()
+
+
+class ReportProgress(TrainerCallback):
+    """Moves a progress bar by optimiser steps."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self.advance(state.global_step, state.max_steps)

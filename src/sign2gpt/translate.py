@@ -1,0 +1,141 @@
+"""One call from a video to its sentence, and to the place where each sign was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from sign2gpt.errors import UserError
+from sign2gpt.spot import THRESHOLD, SpottedSign, spot_signs
+
+if TYPE_CHECKING:
+    from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
+    from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+    from sign2gpt.video.decode import VideoClip
+    from sign2gpt.video.processor import Sign2GPTProcessor
+
+PSEUDO_GLOSSES = "pseudo_glosses.json"
+"""Name of the vocabulary's file in a model's folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """A clip's sentence and its signs.
+
+    Attributes:
+        text: the spoken-language sentence.
+        signs: where signs were spotted, in order of time; empty for a model without a
+            pseudo-gloss head.
+        duration: the clip's length in seconds.
+        localisation: E, (T, V), or None for a model without a pseudo-gloss head.
+        presence: Ê, (V,), or None.
+    """
+
+    text: str
+    signs: tuple[SpottedSign, ...]
+    duration: float
+    localisation: np.ndarray | None = field(default=None, repr=False)
+    presence: np.ndarray | None = field(default=None, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as ``sign2gpt translate --json`` prints them; times in seconds."""
+        signs = [asdict(sign) for sign in self.signs]
+        return {"text": self.text, "duration": self.duration, "signs": signs}
+
+    def as_text(self, name: str | None = None) -> str:
+        """The sentence, then a line a sign."""
+        lines = [f"{name}: {self.text}" if name else self.text]
+        lines += [
+            f"  {s.start:6.2f} - {s.end:5.2f} s  {s.word}  ({s.score:.2f})" for s in self.signs
+        ]
+        return "\n".join(lines)
+
+
+class Translator:
+    """A trained model with the processor that feeds it."""
+
+    def __init__(
+        self,
+        model: Sign2GPTForConditionalGeneration,
+        processor: Sign2GPTProcessor,
+        vocabulary: PseudoGlossVocabulary | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.vocabulary = vocabulary
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Translator:
+        """Load a trained model's folder.
+
+        Raises:
+            UserError: no such folder, or a part of the model is missing or damaged.
+        """
+        from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
+        from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+        from sign2gpt.video.processor import Sign2GPTProcessor
+
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"There is no trained model in {folder}; `sign2gpt demo` trains one, or name "
+                "another folder with --model."
+            )
+        model = Sign2GPTForConditionalGeneration.from_pretrained(folder)
+        vocabulary = None
+        if model.config.num_pseudo_glosses:
+            vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
+        return cls(model, Sign2GPTProcessor.from_pretrained(folder), vocabulary)
+
+    def translate(
+        self, clip: str | Path, num_beams: int = 4, threshold: float = THRESHOLD
+    ) -> Translation:
+        """Translate a video file, a GIF or a folder of frames.
+
+        Args:
+            clip: the file; any frame rate, size and aspect.
+            num_beams: width of the beam search.
+            threshold: a sign is spotted where E is above it.
+
+        Raises:
+            UserError: the file is missing or cannot be read as a video.
+        """
+        return self.translate_batch([self.processor.read(clip)], num_beams, threshold)[0]
+
+    @torch.inference_mode()
+    def translate_batch(
+        self, videos: Sequence[VideoClip], num_beams: int = 4, threshold: float = THRESHOLD
+    ) -> list[Translation]:
+        """Translate clips that have been read, all at once; each as if it were alone."""
+        inputs = self.processor(videos=list(videos)).to(self.model.device)
+        encoded = self.model.encode(**inputs)
+        tokens = self.model.generate(encoder_outputs=encoded, num_beams=num_beams)
+        texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        if self.vocabulary is None:
+            return [
+                Translation(text.strip(), (), video.duration)
+                for text, video in zip(texts, videos, strict=True)
+            ]
+        located = self.model.localise(encoder_outputs=encoded)
+        localisation = located.localisation.float().cpu().numpy()
+        presence = located.presence.float().cpu().numpy()
+        translations = []
+        for index, (text, video) in enumerate(zip(texts, videos, strict=True)):
+            own = localisation[index, : int(located.sign_mask[index].sum())]
+            step = self.seconds_per_token * len(video.frames) / int(inputs["num_frames"][index])
+            signs = spot_signs(own, self.vocabulary.words, step, video.duration, threshold)
+            translations.append(
+                Translation(text.strip(), tuple(signs), video.duration, own, presence[index])
+            )
+        return translations
+
+    @property
+    def seconds_per_token(self) -> float:
+        """Time from one sign token to the next, for a clip that is not longer than the cap."""
+        frames = 2 if self.model.config.downsample_after is not None else 1
+        return frames / self.processor.video_processor.fps
