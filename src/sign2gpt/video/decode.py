@@ -19,11 +19,11 @@ import numpy as np
 
 from sign2gpt.errors import UserError
 from sign2gpt.video.convert import FrameConverter, ImageConverter, Size
-from sign2gpt.video.sample import evenly
+from sign2gpt.video.sample import evenly, frame_count, nearest
 
 FOLDER_FPS = 25.0
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-_MOST_FRAMES = 200_000  # over four hours at 12.5 frames a second: a wrong time stamp, or a mistake
+_MOST_FRAMES = 20_000  # 26 minutes at 12.5 a second: not a sentence, and more than memory holds
 _HOW_TO_MEND = "give a whole mp4, webm or gif file, or a folder of png or jpg frames"
 
 
@@ -104,8 +104,8 @@ def read_clip(
     targets = wanted if max_frames is None else wanted[evenly(len(wanted), max_frames)]
     if images:
         convert = ImageConverter(size)
-        nearest = _nearest(zip(timeline.times, images, strict=True), targets)
-        kept = [(time, convert(image)) for time, image in nearest]
+        chosen = nearest(timeline.times, targets)
+        kept = [(timeline.times[index], convert(images[index])) for index in chosen]
     else:
         kept = _decode(path, timeline, targets, size)
     frames = np.empty((len(kept), *kept[0][1].shape), dtype=np.uint8)
@@ -147,16 +147,13 @@ def _target_times(
     timeline: _Timeline, fps: float | None, max_frames: int | None, path: Path
 ) -> np.ndarray:
     """Seconds at which frames are wanted, rising, before any cap."""
-    if fps is None:
-        return timeline.times
-    # Time stamps are rounded to the container's clock: a fiftieth of a frame is no frame.
-    count = max(1, math.ceil(timeline.duration * fps - 0.02))
+    count = len(timeline.times) if fps is None else frame_count(timeline.duration, fps)
     if max_frames is None and count > _MOST_FRAMES:
         raise UserError(
-            f"The clip {path} says it lasts {timeline.duration:.0f} s, {count} frames at "
-            f"{fps:g} a second; cut it into sentences, or cap the frames."
+            f"The clip {path} lasts {timeline.duration:.0f} s, which makes {count} frames; "
+            f"cut it into sentences, or cap the frames."
         )
-    return np.arange(count) / fps
+    return timeline.times if fps is None else np.arange(count) / fps
 
 
 def _nearest(

@@ -4,7 +4,21 @@ Every function gives indices, rising, as an int64 array. Reference: section 4 of
 (every second frame); the cap of 256 and the shift by up to 4 frames are its authors' settings.
 """
 
+import math
+
 import numpy as np
+
+
+def frame_count(duration: float, fps: float) -> int:
+    """Frames at `fps` a second that `duration` seconds make: half of n frames is ceil(n / 2)."""
+    # Time stamps are rounded to the container's clock: a fiftieth of a frame is no frame.
+    return max(1, math.ceil(duration * fps - 0.02))
+
+
+def nearest(times: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """For each of `targets` the index of the nearest of `times` (rising), the earlier of two."""
+    middles = (times[:-1] + times[1:]) / 2 + 1e-6
+    return np.searchsorted(middles, targets)
 
 
 def evenly(num_frames: int, cap: int) -> np.ndarray:

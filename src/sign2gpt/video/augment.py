@@ -1,0 +1,150 @@
+"""Augmentation that is drawn once a clip and does the same to all its frames.
+
+Shapes: T frames, H x W as given, h x w as returned.
+
+All geometry (rotation, crop, flip) is one affine map of the picture, all colour (brightness,
+contrast, saturation, hue, grey) one affine map of RGB: each frame is sampled once and multiplied
+once. Reference: section 4 of the paper; the numbers are its authors' settings.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sign2gpt.errors import UserError
+
+_LUMA = (0.299, 0.587, 0.114)
+_FRAMES_AT_ONCE = 32  # keeps the float copies of long clips small
+
+
+@dataclass(frozen=True)
+class ClipAugment:
+    """Random crop, rotation, flip, colour jitter and grey; the same for all frames of a clip.
+
+    Attributes:
+        crop_scale: least and greatest share of the area that is kept.
+        crop_ratio: least and greatest width by height of what is kept, cut off at the picture.
+        flip_prob: how often the picture is mirrored.
+        rotation_degrees: greatest angle, either way.
+        rotation_prob: how often it is rotated.
+        brightness, contrast, saturation: greatest change of the factor 1, either way.
+        hue: greatest turn of the hue, in full circles, either way.
+        jitter_prob: how often brightness, contrast, saturation and hue are changed, together.
+        grey_prob: how often the colour is taken away.
+
+    Raises UserError for values out of range.
+    """
+
+    crop_scale: tuple[float, float] = (0.875, 1.0)
+    crop_ratio: tuple[float, float] = (0.9, 1.1)
+    flip_prob: float = 0.5
+    rotation_degrees: float = 5.0
+    rotation_prob: float = 0.3
+    brightness: float = 0.16
+    contrast: float = 0.16
+    saturation: float = 0.16
+    hue: float = 0.04
+    jitter_prob: float = 0.3
+    grey_prob: float = 0.2
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.startswith("crop_"):
+                object.__setattr__(self, field.name, tuple(value))  # a recipe holds lists
+                most = 1.0 if field.name == "crop_scale" else math.inf
+                wrong = len(value) != 2 or not 0 < value[0] <= value[1] <= most
+                allowed = "two rising numbers above 0" + (", at most 1" if most == 1 else "")
+            else:
+                most = {"rotation_degrees": 180.0, "hue": 0.5}.get(field.name, 1.0)
+                wrong, allowed = not 0 <= value <= most, f"a number from 0 to {most:g}"
+            if wrong:
+                raise UserError(f"augment.{field.name} is {value}; give {allowed}.")
+
+    def __call__(
+        self, frames: Tensor, generator: torch.Generator, size: int | None = None
+    ) -> Tensor:
+        """(T, 3, H, W) uint8 -> (T, 3, h, w) uint8, where h = w = `size`, or H and W without it."""
+        height, width = frames.shape[2:]
+        shape = (size, size) if size else (height, width)
+        theta = self._draw_geometry(height, width, generator)
+        colour = self._draw_colour(frames, generator)
+        grid = functional.affine_grid(theta[None], [1, 3, *shape], align_corners=False)
+        augmented = frames.new_empty(len(frames), 3, *shape)
+        for start in range(0, len(frames), _FRAMES_AT_ONCE):
+            part = frames[start : start + _FRAMES_AT_ONCE]
+            # Frames laid side by side as channels: the grid is read once for all of them.
+            stacked = part.reshape(1, -1, height, width).float()
+            sampled = functional.grid_sample(stacked, grid, align_corners=False)
+            sampled = sampled.view(len(part), 3, *shape)
+            if colour is not None:
+                matrix, offset = colour
+                sampled = torch.einsum("ij,tjhw->tihw", matrix, sampled) + offset[:, None, None]
+            augmented[start : start + len(part)] = sampled.round_().clamp_(0, 255)
+        return augmented
+
+    def _draw_geometry(self, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """(2, 3) map from returned to given coordinates, both from -1 to 1."""
+        draw = torch.rand(7, generator=generator).tolist()
+        area = _between(draw[0], self.crop_scale) * height * width
+        ratio = math.exp(_between(draw[1], tuple(map(math.log, self.crop_ratio))))
+        crop_width = min(1.0, math.sqrt(area * ratio) / width)  # as a share of the picture
+        crop_height = min(1.0, math.sqrt(area / ratio) / height)
+        left = (1 - crop_width) * (2 * draw[2] - 1)
+        top = (1 - crop_height) * (2 * draw[3] - 1)
+        mirror = -1.0 if draw[4] < self.flip_prob else 1.0
+        crop = torch.tensor(
+            [[crop_width * mirror, 0, left], [0, crop_height, top], [0, 0, 1]], dtype=torch.float32
+        )
+        if draw[5] >= self.rotation_prob:
+            return crop[:2]
+        angle = math.radians(self.rotation_degrees) * (2 * draw[6] - 1)
+        cos, sin = math.cos(angle), math.sin(angle)
+        rotation = torch.tensor(
+            [[cos, -sin * height / width], [sin * width / height, cos]], dtype=torch.float32
+        )
+        return rotation @ crop[:2]
+
+    def _draw_colour(
+        self, frames: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor] | None:
+        """(3, 3) and (3,): what RGB is multiplied by and what is added; None: nothing drawn."""
+        draw = torch.rand(6, generator=generator).tolist()
+        jitter, grey = draw[0] < self.jitter_prob, draw[1] < self.grey_prob
+        if not jitter and not grey:
+            return None
+        luma = torch.tensor(_LUMA).expand(3, 3)
+        matrix, offset = torch.eye(3), torch.zeros(3)
+        if jitter:
+            strengths = (self.brightness, self.contrast, self.saturation)
+            brightness, contrast, saturation = (
+                1 + strength * (2 * drawn - 1)
+                for strength, drawn in zip(strengths, draw[2:5], strict=True)
+            )
+            turn = _hue_turn(self.hue * (2 * draw[5] - 1))
+            matrix = turn @ (saturation * matrix + (1 - saturation) * luma)
+            # Contrast is about the clip's mean grey, so that no frame is treated on its own.
+            mean = luma[0] @ frames.mean(dim=(0, 2, 3), dtype=torch.float32)
+            matrix = brightness * contrast * matrix
+            offset = brightness * (1 - contrast) * mean.expand(3)
+        if grey:
+            matrix, offset = luma @ matrix, luma @ offset
+        return matrix, offset
+
+
+def _hue_turn(circles: float) -> Tensor:
+    """(3, 3): turns the colour plane of YIQ, leaving brightness and greys as they are."""
+    to_yiq = torch.tensor(
+        [_LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)]
+    )
+    angle = 2 * math.pi * circles
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = torch.tensor([[1, 0, 0], [0, cos, -sin], [0, sin, cos]], dtype=torch.float32)
+    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
+
+
+def _between(share: float, limits: tuple[float, ...]) -> float:
+    return limits[0] + share * (limits[1] - limits[0])
