@@ -1,0 +1,98 @@
+"""Pseudo-gloss head: which words are signed in a clip, and where (section 3.3, equations 2 to 5).
+
+Shapes: B clips, T sign tokens, D sign width, E word-vector width, V pseudo-glosses.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sign2gpt.errors import UserError
+from sign2gpt.model.configuration import Sign2GPTConfig
+
+
+class PseudoGlossHead(nn.Module):
+    """Compares sign features with fixed prototypes, the word vectors of the pseudo-glosses.
+
+    The all-zero prototype of transitions is not stored: its similarity is 0 whatever the feature.
+    """
+
+    prototypes: Tensor
+
+    def __init__(self, config: Sign2GPTConfig):
+        super().__init__()
+        size = config.pseudo_gloss_size
+        self.loss_scale = config.pseudo_gloss_loss_scale
+        self.tau_range = (config.tau_min, config.tau_max)
+        self.dropout = nn.Dropout(config.pseudo_gloss_dropout)
+        self.projection = nn.Linear(config.sign_hidden_size, size)
+        self.tau_time = nn.Parameter(torch.tensor(float(config.tau_init)))
+        self.tau_prototype = nn.Parameter(torch.tensor(float(config.tau_init)))
+        self.register_buffer("prototypes", torch.zeros(config.num_pseudo_glosses, size))
+
+    def set_prototypes(self, vectors: Tensor | np.ndarray) -> None:
+        """Give the pseudo-glosses' word vectors (V, E), in the vocabulary's order.
+
+        Raises:
+            UserError: wrong shape, or a value that is not finite.
+        """
+        given = torch.as_tensor(vectors, dtype=self.prototypes.dtype)
+        if given.shape != self.prototypes.shape:
+            raise UserError(
+                f"The word vectors have shape {tuple(given.shape)} where the model has "
+                f"{tuple(self.prototypes.shape)} prototypes; set num_pseudo_glosses and "
+                "pseudo_gloss_size from the vectors."
+            )
+        if not bool(given.isfinite().all()):
+            raise UserError("The word vectors hold values that are not finite; compute them anew.")
+        self.prototypes.copy_(given)
+
+    def forward(self, sign_features: Tensor, sign_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Localise the pseudo-glosses, in float32 whatever the dtype around it.
+
+        Args:
+            sign_features: Z (B, T, D).
+            sign_mask: (B, T) bool.
+
+        Returns:
+            localisation E (B, T, V), zero at padding, and presence Ê (B, V), both without the
+            column of the zero prototype.
+        """
+        with torch.autocast(sign_features.device.type, enabled=False):
+            features = self.dropout(sign_features.float())
+            weight, bias = self.projection.weight.float(), self.projection.bias.float()
+            projected = F.normalize(F.linear(features, weight, bias), dim=-1)
+            prototypes = F.normalize(self.prototypes.float(), dim=-1)
+            similarity = projected @ prototypes.T  # (B, T, V), equation 2
+            over_time = (similarity / self._tau(self.tau_time)).masked_fill(
+                ~sign_mask[..., None], float("-inf")
+            )
+            over_prototypes = F.pad(similarity, (0, 1)) / self._tau(self.tau_prototype)
+            localisation = over_time.softmax(1) * over_prototypes.softmax(2)[..., :-1]
+            return localisation, localisation.sum(1)
+
+    def loss(self, presence: Tensor, labels: Tensor) -> Tensor:
+        """Binary cross-entropy of Ê (B, V) against 0/1 labels (B, V), mean over all, scaled.
+
+        Raises:
+            UserError: the prototypes were never set.
+        """
+        if not bool(self.prototypes.any()):
+            raise UserError(
+                "The pseudo-gloss prototypes are all zero; give the word vectors with "
+                "pseudo_gloss_head.set_prototypes before training."
+            )
+        with torch.autocast(presence.device.type, enabled=False):
+            # 1 - 1e-8 is 1.0 in float32, whose logarithm's gradient would be NaN.
+            probability = presence.float().clamp(1e-6, 1 - 1e-6)
+            return self.loss_scale * F.binary_cross_entropy(probability, labels.float())
+
+    def _tau(self, tau: Tensor) -> Tensor:
+        return tau.float().clamp(*self.tau_range)
+
+    @torch.no_grad()
+    def project_(self) -> None:
+        """Put both temperatures back into their range: outside it they have no gradient."""
+        for tau in (self.tau_time, self.tau_prototype):
+            tau.clamp_(*self.tau_range)
