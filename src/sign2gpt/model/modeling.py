@@ -211,6 +211,8 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         # Packed frames are more than there are clips, so they are encoded before transformers
         # reads the number of clips off its main input.
         signs = self._signs(pixel_values, num_frames, frame_tokens, encoder_outputs)
+        if kwargs.get("max_new_tokens") is not None:
+            kwargs.setdefault("max_length", None)  # the default of 64 would draw a warning
         for training_only in ("labels", "pseudo_gloss_labels"):
             kwargs.pop(training_only, None)
         return super().generate(encoder_outputs=signs, **kwargs)
