@@ -108,13 +108,16 @@ class SignVideoProcessor(FeatureExtractionMixin):
         """Pixels of the square that `read` returns: the store's, at the scale of image_size."""
         return max(self.image_size, round(self.store_size * self.image_size / self.crop_size))
 
-    def read(self, video: Video, max_frames: int | None = None) -> VideoClip:
+    def read(
+        self, video: Video, max_frames: int | None = None, source_fps: float | None = None
+    ) -> VideoClip:
         """Sample a video at `fps` and fit it into a square: what augmentation starts from.
 
         Args:
             video: a path (file or folder of frames), a VideoClip at any rate and size, or an
                 array (T, H, W, 3) uint8 of frames at `fps`.
             max_frames: a cap on the frames, kept evenly spread.
+            source_fps: rate of a folder of frames (25 where not given).
 
         Returns:
             Clip with frames (T, S, S, 3) uint8, S = `fitted_size`.
@@ -123,7 +126,9 @@ class SignVideoProcessor(FeatureExtractionMixin):
             UserError: the video cannot be read.
         """
         if isinstance(video, str | Path):
-            clip = read_clip(video, self.fps, max_frames, size=self._scaled_size)
+            clip = read_clip(
+                video, self.fps, max_frames, size=self._scaled_size, source_fps=source_fps
+            )
         else:
             clip = video if isinstance(video, VideoClip) else self._from_array(video)
             clip = self._sampled(clip, max_frames)
@@ -205,9 +210,11 @@ class Sign2GPTProcessor(ProcessorMixin):
         """As SignVideoProcessor."""
         return self.video_processor(videos, **kwargs)
 
-    def read(self, video: Video, max_frames: int | None = None) -> VideoClip:
+    def read(
+        self, video: Video, max_frames: int | None = None, source_fps: float | None = None
+    ) -> VideoClip:
         """As SignVideoProcessor.read."""
-        return self.video_processor.read(video, max_frames)
+        return self.video_processor.read(video, max_frames, source_fps)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> Self:

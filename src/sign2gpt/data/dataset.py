@@ -1,0 +1,140 @@
+"""The clips of a manifest as training and evaluation read them.
+
+Shapes: T sampled frames of a clip, h = the processor's image_size, V pseudo-glosses.
+
+What is drawn at random follows from (seed, epoch, index) alone: the same in any order, in any
+worker process, and in a run that is taken up again.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from sign2gpt.data.manifest import ClipRow, read_manifest
+from sign2gpt.errors import UserError
+from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+from sign2gpt.video.augment import ClipAugment
+from sign2gpt.video.processor import SignVideoProcessor
+from sign2gpt.video.sample import in_order, shifted_span
+
+
+class LabelledRows(Dataset[dict[str, Any]]):
+    """Rows of a manifest with their texts and pseudo-gloss labels; what each clip shows is added
+    by those who extend it.
+
+    Args:
+        rows: of the manifest.
+        pseudo_glosses: one list of pseudo-glosses a row, in the rows' order.
+        vocabulary: turns them into labels; needed with `pseudo_glosses`.
+        seed: what is drawn at random follows from it.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[ClipRow],
+        pseudo_glosses: Sequence[Sequence[str]] | None = None,
+        vocabulary: PseudoGlossVocabulary | None = None,
+        seed: int = 0,
+    ) -> None:
+        if (pseudo_glosses is None) != (vocabulary is None):
+            raise ValueError("pseudo_glosses and vocabulary come together")
+        if pseudo_glosses is not None and len(pseudo_glosses) != len(rows):
+            raise ValueError(f"{len(pseudo_glosses)} lists of pseudo-glosses for {len(rows)} rows")
+        self.rows = list(rows)
+        self.pseudo_glosses = pseudo_glosses
+        self.vocabulary = vocabulary
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw anew from here on; the Trainer calls it at the start of each epoch."""
+        self.epoch = int(epoch)
+
+    def _labelled(self, index: int) -> dict[str, Any]:
+        """{"id", "text"} of a row, and "pseudo_gloss_labels" (V,) float32 where known."""
+        row = self.rows[index]
+        item: dict[str, Any] = {"id": row.id, "text": row.text}
+        if self.pseudo_glosses is not None and self.vocabulary is not None:
+            labels = self.vocabulary.encode(self.pseudo_glosses[index])
+            item["pseudo_gloss_labels"] = torch.from_numpy(labels)
+        return item
+
+    def _generator(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.epoch, index])
+
+
+class ClipDataset(LabelledRows):
+    """Decodes the clips of one split of a store.
+
+    Items: {"id": str, "text": str, "pixel_values": (T, 3, h, h) uint8, "num_frames": T,
+    "pseudo_gloss_labels": (V,) float32 where pseudo-glosses are given}.
+
+    Args:
+        store: folder of a manifest.
+        split: its rows to take, all of them where None.
+        processor: rate, sizes and cap.
+        augment: what training does to each clip, beside shifting its start and end and keeping a
+            random (not an even) choice of frames where the cap applies. None: as at evaluation.
+        max_shift: sampled frames that may go from either end, in training.
+        pseudo_glosses, vocabulary, seed: as LabelledRows.
+
+    Raises:
+        UserError: a wrong manifest, or clips that are not there.
+    """
+
+    def __init__(
+        self,
+        store: Path | str,
+        split: str | None,
+        processor: SignVideoProcessor,
+        augment: ClipAugment | None = None,
+        *,
+        max_shift: int = 4,
+        pseudo_glosses: Sequence[Sequence[str]] | None = None,
+        vocabulary: PseudoGlossVocabulary | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(read_manifest(store, split), pseudo_glosses, vocabulary, seed)
+        self.store = Path(store)
+        self.processor = processor
+        self.augment = augment
+        self.max_shift = max_shift
+        missing = [row for row in self.rows if not row.file(self.store).exists()]
+        if missing:
+            raise UserError(
+                f"{len(missing)} of {len(self.rows)} clips of {self.store} are missing, the first "
+                f"is {missing[0].file(self.store)}; mend the manifest's paths or fetch the clips."
+            )
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Raises UserError, naming the row, where its clip cannot be read."""
+        row = self.rows[index]
+        try:
+            pixel_values = self._pixel_values(row, index)
+        except UserError as error:
+            raise UserError(f"Row {row.id!r} of the manifest in {self.store}: {error}") from error
+        num_frames = len(pixel_values)
+        return {**self._labelled(index), "pixel_values": pixel_values, "num_frames": num_frames}
+
+    def _pixel_values(self, row: ClipRow, index: int) -> torch.Tensor:
+        processor, cap = self.processor, self.processor.max_frames
+        path = row.file(self.store)
+        source_fps = row.fps or None  # a folder of frames does not know its own rate
+        if self.augment is None:
+            return processor.crop(processor.read(path, cap, source_fps=source_fps).frames)
+        frames = processor.read(path, source_fps=source_fps).frames
+        generator = self._generator(index)
+        start, end = shifted_span(len(frames), generator, self.max_shift)
+        frames = frames[start:end]
+        if cap is not None:
+            frames = frames[in_order(len(frames), cap, generator)]
+        draws = torch.Generator().manual_seed(int(generator.integers(2**63)))
+        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
+        return self.augment(planes, draws, processor.image_size)

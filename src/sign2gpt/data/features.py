@@ -1,0 +1,198 @@
+"""Arrays of different lengths, one a clip, kept in one memory-mapped file.
+
+Shapes: T frames or sign tokens of a clip, T_all those of all clips together.
+
+Two things are stored so: what the frozen part of the vision model makes of each frame
+(`frame_tokens`, T x P x C) and the sign encoder's output (`sign_features`, T x D). A store is a
+folder with `features.npy`, all clips end to end, and `index.json`, which says where each lies.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+
+from sign2gpt.data.dataset import LabelledRows
+from sign2gpt.data.manifest import ClipRow
+from sign2gpt.errors import UserError
+from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+
+_ARRAY, _INDEX = "features.npy", "index.json"
+
+
+class FeatureStore:
+    """Read-only store: `store[id]` is the (T, ...) array of a clip, read when it is used.
+
+    Attributes:
+        ids: of the clips, in the order written.
+        meta: what the writer noted, such as a fingerprint of the model.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            index = json.loads((self.path / _INDEX).read_text(encoding="utf-8"))
+            self._array = np.load(self.path / _ARRAY, mmap_mode="r")
+            self.ids: list[str] = index["ids"]
+            self.meta: dict[str, Any] = index["meta"]
+            self._offsets: list[int] = index["offsets"]
+        except FileNotFoundError as error:
+            raise UserError(
+                f"There are no stored features in {self.path}; write them first."
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(str(error)) from error
+        if len(self._offsets) != len(self.ids) + 1 or self._offsets[-1] != len(self._array):
+            raise self._damaged("index and array differ")
+        self._positions = {clip_id: position for position, clip_id in enumerate(self.ids)}
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a written store; UserError where there is none or it is damaged."""
+        return cls(path)
+
+    @classmethod
+    def write(
+        cls,
+        path: Path | str,
+        items: Iterable[tuple[str, Any]],
+        dtype: DTypeLike = np.float16,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Write (id, array (T, ...)) pairs as they come; `path` appears only when all are in.
+
+        A store that lies there already is replaced. `meta` has to be JSON.
+
+        Raises:
+            ValueError: no items, an id twice, or arrays that do not go together.
+            UserError: a number too great for `dtype`.
+        """
+        target = Path(path)
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+        unfinished.mkdir(parents=True)
+        try:
+            with (unfinished / _ARRAY).open("wb") as file:
+                ids, offsets = _append(file, items, np.dtype(dtype))
+            index = {"ids": ids, "offsets": offsets, "meta": dict(meta or {})}
+            (unfinished / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+            if target.exists():
+                shutil.rmtree(target)
+            unfinished.rename(target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return cls(target)
+
+    def __getitem__(self, clip_id: str) -> np.ndarray:
+        """(T, ...) of a clip; KeyError where it is not in the store."""
+        position = self._positions[clip_id]
+        return self._array[self._offsets[position] : self._offsets[position + 1]]
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._positions
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path,)  # a worker process maps the file anew, it gets no copy
+
+    def _damaged(self, reason: str) -> UserError:
+        return UserError(f"The stored features in {self.path} are damaged ({reason}); delete them.")
+
+
+class FeatureDataset(LabelledRows):
+    """Stored features in place of decoded clips, with the same labels as ClipDataset.
+
+    Items: {"id", "text", key: (T, ...) float32, "num_frames": T for frame tokens,
+    "pseudo_gloss_labels" where given}.
+
+    Args:
+        rows: of the manifest; each has to be in every store.
+        stores: one, or several with augmented variants, of which one is drawn an item and epoch.
+        key: what the features are.
+        pseudo_glosses, vocabulary, seed: as LabelledRows.
+
+    Raises:
+        UserError: a clip without features.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[ClipRow],
+        stores: FeatureStore | Sequence[FeatureStore],
+        key: Literal["frame_tokens", "sign_features"],
+        *,
+        pseudo_glosses: Sequence[Sequence[str]] | None = None,
+        vocabulary: PseudoGlossVocabulary | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(rows, pseudo_glosses, vocabulary, seed)
+        self.stores = [stores] if isinstance(stores, FeatureStore) else list(stores)
+        self.key = key
+        for store in self.stores:
+            for row in self.rows:
+                if row.id not in store:
+                    raise UserError(
+                        f"The stored features in {store.path} lack clip {row.id!r}; "
+                        f"write them anew."
+                    )
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        variant = 0
+        if len(self.stores) > 1:
+            variant = int(self._generator(index).integers(len(self.stores)))
+        features = self.stores[variant][self.rows[index].id]
+        item = {**self._labelled(index), self.key: torch.from_numpy(features.astype(np.float32))}
+        if self.key == "frame_tokens":
+            item["num_frames"] = len(features)
+        return item
+
+
+def _append(
+    file: BinaryIO, items: Iterable[tuple[str, Any]], dtype: np.dtype[Any]
+) -> tuple[list[str], list[int]]:
+    """Write arrays end to end as one .npy; ids and where each array starts, and the end."""
+    ids: dict[str, None] = {}
+    offsets = [0]
+    shape: tuple[int, ...] | None = None
+    for clip_id, array in items:
+        given = np.asarray(array)
+        if given.ndim == 0 or len(given) == 0:
+            raise ValueError(f"clip {clip_id!r} has no features")
+        if clip_id in ids:
+            raise ValueError(f"clip {clip_id!r} comes twice")
+        if shape is None:
+            shape = given.shape[1:]
+            _write_header(file, (0, *shape), dtype)
+        if given.shape[1:] != shape:
+            raise ValueError(f"clip {clip_id!r} is {given.shape}, the first is (T, *{shape})")
+        with np.errstate(over="ignore"):
+            stored = np.ascontiguousarray(given, dtype=dtype)
+        if not np.isfinite(stored).all():
+            raise UserError(
+                f"The features of clip {clip_id!r} are not finite as {dtype}; store float32."
+            )
+        file.write(stored.data)
+        ids[clip_id] = None
+        offsets.append(offsets[-1] + len(given))
+    if shape is None:
+        raise ValueError("no clips to write")
+    file.seek(0)
+    _write_header(file, (offsets[-1], *shape), dtype)
+    return list(ids), offsets
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """An .npy header; numpy leaves room in it for the first axis to grow."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(file, header)

@@ -1,0 +1,43 @@
+"""A small store of real clips: folders of frames, whose grey is 40 * clip + frame."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from sign2gpt.data.manifest import ClipRow, write_manifest
+
+LENGTHS = (9, 4, 30)  # frames at 25 a second
+TEXTS = ("morgen regen", "im norden wind", "regen")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    rows = []
+    for clip, (length, text) in enumerate(zip(LENGTHS, TEXTS, strict=True)):
+        frames = folder / "clips" / f"c{clip}"
+        frames.mkdir(parents=True)
+        for frame in range(length):
+            level = np.full((16, 16, 3), 40 * clip + frame, np.uint8)
+            Image.fromarray(level).save(frames / f"images{frame:04d}.png")
+        row = ClipRow(
+            id=f"c{clip}", split="train", text=text, path=f"clips/c{clip}", frames=length, fps=25.0
+        )
+        rows.append(row)
+    write_manifest(folder, rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    words = ["</s>", "<pad>", "<unk>", "morgen", "regen", "im", "norden", "wind"]
+    model = models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>")
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
+    )
