@@ -93,7 +93,7 @@ def test_temperatures_are_put_back_where_they_have_a_gradient(tiny_config, awake
         head.tau_time.fill_(-1.0)
         head.tau_prototype.fill_(5.0)
     model.project_parameters_()
-    assert (float(head.tau_time), float(head.tau_prototype)) == (pytest.approx(0.01), 1.0)
+    assert head.tau_time.item() == pytest.approx(0.01) and head.tau_prototype.item() == 1.0
     _, presence = head(torch.randn(1, 4, 32), torch.ones(1, 4, dtype=torch.bool))
     presence.sum().backward()
     assert head.tau_time.grad != 0 and head.tau_prototype.grad != 0

@@ -1,0 +1,97 @@
+"""Generation: caching changes nothing, beams share the signs, keys are computed once a clip."""
+
+import pytest
+import torch
+
+from sign2gpt.errors import UserError
+from sign2gpt.model import Sign2GPTForConditionalGeneration
+
+
+@pytest.fixture(scope="module", params=["xglm", "llama", "qwen2", "qwen3"])
+def model(request, tiny_config, awaken):
+    torch.manual_seed(5)
+    return awaken(Sign2GPTForConditionalGeneration(tiny_config(request.param))).eval()
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_cache_changes_nothing(beams, model, clips):
+    frames, num_frames = clips(9, 14)
+    given = {"pixel_values": frames, "num_frames": num_frames, "num_beams": beams}
+    cached = model.generate(**given, max_length=14)
+    assert cached.shape[0] == 2
+    assert torch.equal(cached, model.generate(**given, max_length=14, use_cache=False))
+
+
+def test_greedy_search_follows_the_teacher_forced_logits(model, clips):
+    frames, num_frames = clips(9, 14)
+    given = {"pixel_values": frames, "num_frames": num_frames}
+    ids = model.generate(**given, num_beams=1, max_length=10)
+    logits = model(**given, decoder_input_ids=ids).logits
+    end = model.config.eos_token_id
+    for row, scores in zip(ids, logits, strict=True):
+        for position in range(len(row) - 1):
+            assert int(scores[position].argmax()) == int(row[position + 1])
+            if int(row[position + 1]) == end:
+                break
+
+
+def test_keys_and_values_are_computed_once_and_for_clips_not_beams(model, clips, monkeypatch):
+    frames, num_frames = clips(9, 14)
+    shapes = []
+    gated = model.decoder.gates[0]
+    adapter = gated.cross_key
+    original = adapter.apply_to
+
+    def counting(linear, inputs, bias=True):
+        shapes.append(inputs.shape[0])
+        return original(linear, inputs, bias)
+
+    monkeypatch.setattr(adapter, "apply_to", counting)
+    given = {"pixel_values": frames, "num_frames": num_frames, "min_new_tokens": 6}
+    model.generate(**given, num_beams=4, max_new_tokens=6)
+    assert shapes == [2]
+    model.generate(**given, num_beams=4, max_new_tokens=6)
+    assert shapes == [2, 2]  # nothing is left over from the generation before
+
+
+def test_keys_are_not_kept_while_gradients_are_on(model, clips):
+    signs = model.encode(clips(9)[0])
+    memory = model.decoder.remember(*signs, keep=True)
+    model.decoder(torch.tensor([[2, 5]]), memory)
+    assert not memory.kept
+
+
+def test_all_ways_of_giving_a_clip_agree(model, clips):
+    frames, num_frames = clips(9, 14)
+    ids = model.generate(pixel_values=frames, num_frames=num_frames, max_length=10)
+    features, mask = model.encode(frames, num_frames)
+    tokens = model.spatial_model.frozen_tokens(frames)
+    others = (
+        {"encoder_outputs": (features, mask)},
+        {"sign_features": features, "sign_mask": mask},
+        {"frame_tokens": tokens, "num_frames": num_frames},
+        {"inputs": frames, "num_frames": num_frames},
+    )
+    for given in others:
+        assert torch.equal(ids, model.generate(**given, max_length=10))
+
+
+def test_several_sentences_and_sampling(model, clips):
+    frames, num_frames = clips(9, 14)
+    given = {"pixel_values": frames, "num_frames": num_frames, "max_new_tokens": 5}
+    assert len(model.generate(**given, num_return_sequences=3)) == 6
+    assert len(model.generate(**given, num_beams=1, do_sample=True)) == 2
+
+
+def test_default_search_is_four_beams_of_at_most_64_tokens(tiny_config, clips):
+    model = Sign2GPTForConditionalGeneration(tiny_config()).eval()
+    assert model.generation_config.num_beams == 4
+    ids = model.generate(pixel_values=clips(4)[0], eos_token_id=49, suppress_tokens=[49])
+    assert ids.shape == (1, 64)
+
+
+def test_forward_without_words_is_refused(model, clips):
+    with pytest.raises(UserError, match="labels or decoder_input_ids"):
+        model(pixel_values=clips(4)[0])
+    with pytest.raises(UserError, match="pseudo-gloss head"):
+        model.localise(clips(4)[0])
