@@ -100,7 +100,7 @@ def test_absent_spacy_pipeline_comes_by_spacy_download() -> None:
 
 def test_package_that_is_no_pipeline_is_refused() -> None:
     pytest.importorskip("spacy", reason="spaCy is not installed")
-    with pytest.raises(UserError, match="no spaCy pipeline"):
+    with pytest.raises(UserError, match="cannot be loaded as a spaCy pipeline"):
         load_tagger("spacy:pytest")
 
 

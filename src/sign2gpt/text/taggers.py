@@ -208,9 +208,9 @@ class SpacyTagger:
             self._pipeline = spacy.load(pipeline, exclude=["ner"])
         except Exception as error:  # a broken or foreign package fails in its own ways
             raise UserError(
-                f"The installed package '{pipeline}' is no spaCy pipeline of this spaCy "
-                f"({spacy.__version__}): uninstall it and run 'python -m spacy download "
-                f"{pipeline}' ({type(error).__name__})."
+                f"The installed package '{pipeline}' cannot be loaded as a spaCy pipeline by spaCy "
+                f"{spacy.__version__} ({type(error).__name__}): if it is meant to be one, "
+                f"uninstall it and run 'python -m spacy download {pipeline}'."
             ) from error
         self.name = f"spacy:{pipeline}"
         self.version = f"{self._pipeline.meta['version']} (spaCy {spacy.__version__})"

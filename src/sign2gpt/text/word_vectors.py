@@ -70,9 +70,9 @@ def spread_vectors(vectors: NDArray[Any], power: float = 0.25) -> Vectors:
     a cosine of 0.5 to 1, where eq. (2) needs a pseudo-gloss to be near its own prototype alone. As
     in Mu & Viswanath (2018) the mean is taken off. The directions left are evened out by raising
     the singular values to a power (Levy, Goldberg & Dagan, 2015), where removing a fixed number of
-    them would leave the next ones as dominant. Mean absolute cosine before -> after, of 0.25 and of
-    their 0.5: real weather reports 0.52 -> 0.07 (0.14), sentences drawn from templates 0.80 -> 0.14
-    (0.62); words of like meaning stay nearest neighbours.
+    them would leave the next ones as dominant. Mean absolute cosine of all pairs before -> after
+    with 0.25 (with their 0.5): 1,800 invented forecasts 0.53 -> 0.09 (0.22), as many real ones
+    0.68 -> 0.08 (0.18). Words of like meaning stay nearest neighbours.
 
     Args:
         vectors: (V, E).
