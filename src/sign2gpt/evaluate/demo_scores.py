@@ -167,7 +167,9 @@ def _report(
         examples.append(Example(clip, row.text, main[index].text, f"{row.id}.png"))
     draw_losses({name: models[name] for name in models}, folder / "losses.png")
     scores["examples"] = [asdict(example) for example in examples]
-    scores["command"] = f"sign2gpt translate {folder / examples[0].clip} --model {models['translate']}"
+    scores["command"] = (
+        f"sign2gpt translate {folder / examples[0].clip} --model {models['translate']}"
+    )
     write_report(
         folder,
         "sign2gpt demo",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from sign2gpt.video.decode import VideoClip
 
 if TYPE_CHECKING:
     from sign2gpt.translate import Translation, Translator
+
+
+Item = TypeVar("Item")
 
 
 def predict(
@@ -74,6 +77,6 @@ def shuffled(texts: Sequence[str]) -> list[str]:
     return [*texts[half:], *texts[:half]]
 
 
-def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for first in range(0, len(items), size):
         yield items[first : first + size]

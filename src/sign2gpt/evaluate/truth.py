@@ -80,7 +80,9 @@ def with_pseudo_gloss(
 
 
 def random_spots(
-    spotted: Sequence[Sequence[LabelledInterval]], durations: Sequence[float], rng: np.random.Generator
+    spotted: Sequence[Sequence[LabelledInterval]],
+    durations: Sequence[float],
+    rng: np.random.Generator,
 ) -> list[list[LabelledInterval]]:
     """The same words for as long, each at a place drawn at random: a spotter that cannot see."""
     return [

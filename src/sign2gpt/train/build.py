@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     )
 
 
+SHIPPED = Path(__file__).resolve().parent.parent / "priors"
+"""Small frozen models that come with the package: ``sign2gpt/pose-vit`` and so on."""
+
+
+def locate(name: str) -> str:
+    """The folder of a model that comes with the package; any other name or folder as it is."""
+    folder = SHIPPED / name.removeprefix("sign2gpt/")
+    return str(folder) if name.startswith("sign2gpt/") and folder.is_dir() else name
+
+
 def frozen_config(name: str) -> PreTrainedConfig:
     """The configuration of a frozen model: from its folder, else as published, else the Hub.
 
@@ -28,6 +38,7 @@ def frozen_config(name: str) -> PreTrainedConfig:
 
     from sign2gpt.model.published import published_config
 
+    name = locate(name)
     if not Path(name).is_dir() and (known := published_config(name)) is not None:
         return known
     try:
@@ -64,7 +75,7 @@ def build_pretraining(recipe: Recipe, num_pseudo_glosses: int) -> Sign2GPTForPse
 
     config = model_config(recipe, num_pseudo_glosses)
     return Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
-        config, vision=recipe.vision, language=None
+        config, vision=locate(recipe.vision), language=None
     )
 
 
@@ -87,7 +98,7 @@ def build_translation(recipe: Recipe) -> Sign2GPTForConditionalGeneration:
         recipe, Sign2GPTConfig.from_pretrained(source).num_pseudo_glosses if source else 0
     )
     model = Sign2GPTForConditionalGeneration.from_pretrained_parts(
-        config, vision=recipe.vision, language=recipe.language
+        config, vision=locate(recipe.vision), language=locate(str(recipe.language))
     )
     if source:
         hand_over(source, model)

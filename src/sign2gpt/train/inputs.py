@@ -1,22 +1,20 @@
 """What a training run reads: clips of one split as the recipe wants them, decoded or stored.
 
-Stored features (the frozen blocks' output, or Z) are written once beside the run and checked by a
-fingerprint of everything they depend on, so that a changed recipe never reads old ones.
+Stored features (the frozen blocks' output, or Z) are written once and carry a fingerprint of all
+they depend on, so that a changed recipe never reads old ones.
 
-Shapes: T* frames of a clip, P tokens of a frame, C frame width, T sign tokens, D sign width.
+Shapes: N frames of all clips, P tokens of a frame, C frame width, T sign tokens, D sign width.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -30,6 +28,159 @@ from sign2gpt.video.augment import ClipAugment
 from sign2gpt.video.processor import SignVideoProcessor
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    import numpy as np
+    from transformers import PreTrainedTokenizerBase
 
+    from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
+    from sign2gpt.model.configuration import Sign2GPTConfig
     from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+
+SPLITS = ("train", "dev")
+CLIPS_AT_ONCE = 8  # encoded together when features are stored
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """The two splits a run reads, and how their clips become a batch."""
+
+    train: Dataset[dict[str, Any]]
+    dev: Dataset[dict[str, Any]]
+    collator: ClipCollator
+
+
+def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcessor:
+    """The processor that will travel with the model."""
+    colours = {"image_mean": config.image_mean, "image_std": config.image_std}
+    return SignVideoProcessor(**(colours | recipe.processor))
+
+
+def clip_datasets(
+    recipe: Recipe,
+    model: Sign2GPTPreTrainedModel,
+    processor: SignVideoProcessor,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    pseudo_glosses: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    vocabulary: PseudoGlossVocabulary | None = None,
+    progress: Advance | None = None,
+) -> Datasets:
+    """Train and dev of the recipe's store; features are stored first where it asks for them.
+
+    Args:
+        pseudo_glosses: of each split's sentences, in the manifest's order.
+
+    Raises:
+        UserError: a wrong manifest, or a clip that cannot be read.
+    """
+    augment = ClipAugment(**recipe.augment)
+    seed = int(recipe.training.get("seed", 0))
+    labels: dict[str, dict[str, Any]] = {
+        split: {"pseudo_glosses": (pseudo_glosses or {}).get(split), "vocabulary": vocabulary}
+        for split in SPLITS
+    }
+    collator = ClipCollator(tokenizer)
+    if recipe.train_on is TrainOn.video:
+        train = ClipDataset(recipe.store, "train", processor, augment, seed=seed, **labels["train"])
+        dev = ClipDataset(recipe.store, "dev", processor, **labels["dev"])
+        return Datasets(train, dev, collator)
+    features = stored_features(recipe, model, processor, augment, seed, progress)
+    train, dev = (
+        FeatureDataset(
+            read_manifest(recipe.store, split),
+            features[split],
+            recipe.train_on.value,
+            seed=seed,
+            **labels[split],
+        )
+        for split in SPLITS
+    )
+    return Datasets(train, dev, collator)
+
+
+def stored_features(
+    recipe: Recipe,
+    model: Sign2GPTPreTrainedModel,
+    processor: SignVideoProcessor,
+    augment: ClipAugment,
+    seed: int,
+    progress: Advance | None = None,
+) -> dict[str, list[FeatureStore]]:
+    """What the frozen part of the model makes of each clip, read from disk or written first.
+
+    Of train, ``recipe.variants`` copies: the plain clip, then augmented ones; of dev the plain one.
+    """
+    folder = Path(recipe.features or Path(recipe.output) / "features")
+    kind = recipe.train_on.value
+    plan = [(split, 0) for split in SPLITS] + [("train", v) for v in range(1, recipe.variants)]
+    fingerprint = _fingerprint(recipe, model, processor, augment, seed)
+    stores: dict[str, list[FeatureStore]] = {split: [] for split in SPLITS}
+    for number, (split, variant) in enumerate(plan):
+        path = folder / f"{kind}-{split}-{variant}"
+        if not _written(path, fingerprint):
+            clips = ClipDataset(
+                recipe.store, split, processor, augment if variant else None, seed=seed
+            )
+            clips.set_epoch(variant)
+
+            def advance(done: int, total: int, number: int = number) -> None:
+                if progress is not None:
+                    progress(number * total + done, len(plan) * total)
+
+            items = _encoded(model, clips, kind, advance)
+            FeatureStore.write(path, items, meta={"fingerprint": fingerprint})
+        stores[split].append(FeatureStore.open(path))
+    return stores
+
+
+def _written(path: Path, fingerprint: str) -> bool:
+    return path.is_dir() and FeatureStore.open(path).meta.get("fingerprint") == fingerprint
+
+
+@torch.no_grad()
+def _encoded(
+    model: Sign2GPTPreTrainedModel, clips: ClipDataset, kind: str, advance: Advance
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip."""
+    was_training = model.training
+    model.eval()
+    loader = DataLoader(
+        clips, batch_size=CLIPS_AT_ONCE, collate_fn=ClipCollator(with_ids=True), num_workers=1
+    )
+    done = 0
+    for batch in loader:
+        pixel_values = batch["pixel_values"].to(model.device)
+        num_frames = batch["num_frames"]
+        if kind == TrainOn.frame_tokens.value:
+            tokens = model.spatial_model.frozen_tokens(pixel_values)
+            arrays = [part.cpu().numpy() for part in tokens.split(num_frames.tolist())]
+        else:
+            features, mask = model.encode(pixel_values, num_frames.to(model.device))
+            arrays = [z[real].cpu().numpy() for z, real in zip(features, mask, strict=True)]
+        yield from zip(batch["ids"], arrays, strict=True)
+        done += len(arrays)
+        advance(done, len(clips))
+    model.train(was_training)
+
+
+def _fingerprint(
+    recipe: Recipe,
+    model: Sign2GPTPreTrainedModel,
+    processor: SignVideoProcessor,
+    augment: ClipAugment,
+    seed: int,
+) -> str:
+    """A digest of everything stored features depend on: weights, pixels, clips, draws."""
+    digest = hashlib.sha256()
+    manifest = [(row.id, row.path, row.sha256) for row in read_manifest(recipe.store)]
+    settings = [processor.to_dict(), augment.__dict__, seed, manifest]
+    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    if recipe.train_on is TrainOn.frame_tokens:
+        weights = {f"{i}": w for i, w in enumerate(model.spatial_model.frozen_parameters())}
+        digest.update(str(model.config.spatial_lora_layers).encode())
+    else:
+        parts = (model.spatial_model, model.sign_encoder)
+        weights = {f"{i}.{n}": w for i, p in enumerate(parts) for n, w in p.state_dict().items()}
+    for name, weight in weights.items():
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -42,9 +42,16 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
         min_count=recipe.pseudo_glosses.min_count,
     )
     model = build_pretraining(recipe, len(vocabulary.words))
-    model.pseudo_gloss_head.set_prototypes(_vectors(recipe, sentences["train"], vocabulary))
+    model.pseudo_gloss_head.set_prototypes(_vectors(recipe, found["train"], vocabulary))
     processor = video_processor(recipe, model.config)
-    datasets = clip_datasets(recipe, model, processor, pseudo_glosses=found, vocabulary=vocabulary)
+    datasets = clip_datasets(
+        recipe,
+        model,
+        processor,
+        pseudo_glosses=found,
+        vocabulary=vocabulary,
+        progress=progress,
+    )
     train_stage(
         recipe,
         model,
@@ -61,10 +68,12 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
     return output
 
 
-def _vectors(recipe: Recipe, sentences: list[str], vocabulary: PseudoGlossVocabulary) -> np.ndarray:
+def _vectors(
+    recipe: Recipe, found: list[list[str]], vocabulary: PseudoGlossVocabulary
+) -> np.ndarray:
     size = int(recipe.model.get("pseudo_gloss_size", 300))
     if recipe.pseudo_glosses.vectors == "corpus":
-        return corpus_vectors(sentences, vocabulary.words, size=size, seed=0)
+        return corpus_vectors(found, vocabulary.words, size=size)
     return file_vectors(Path(recipe.pseudo_glosses.vectors), vocabulary.words)
 
 

@@ -150,5 +150,5 @@ def _known(given: Iterable[str], names: list[str], prefix: str, path: Path) -> N
     for key in given:
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(names)}."
+            hint = f"did you mean {prefix}{near[0]}?" if near else "recipes/ shows the known ones."
             raise UserError(f"The recipe {path} has the unknown key {prefix}{key}; {hint}")

@@ -11,7 +11,7 @@ import numpy as np
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.metrics import bleu_rouge
 from sign2gpt.progress import Advance
-from sign2gpt.train.build import build_translation
+from sign2gpt.train.build import build_translation, locate
 from sign2gpt.train.inputs import clip_datasets, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
@@ -34,9 +34,9 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
     if finished(recipe):
         return output
     model = build_translation(recipe)
-    tokenizer = AutoTokenizer.from_pretrained(recipe.language)
+    tokenizer = AutoTokenizer.from_pretrained(locate(str(recipe.language)))
     processor = video_processor(recipe, model.config)
-    datasets = clip_datasets(recipe, model, processor, tokenizer=tokenizer)
+    datasets = clip_datasets(recipe, model, processor, tokenizer=tokenizer, progress=progress)
     references = [row.text for row in read_manifest(recipe.store, "dev")]
 
     def save_beside(folder: Path) -> None:

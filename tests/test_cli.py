@@ -1,0 +1,134 @@
+"""The command line as its users meet it: real processes, exit codes, one-sentence errors."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sign2gpt.cli import main
+
+VERBS = ("demo", "synth", "train", "params", "evaluate", "translate", "priors")
+
+
+@dataclass
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def sign2gpt(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command through the entry point, in this process: importing torch takes seconds."""
+
+    def run(*arguments: str | Path) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sign2gpt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        return Result(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+def ends_in_one_sentence(result: Result, *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]  # above it, at most a progress bar
+    assert last.startswith("sign2gpt: ") and result.stderr.count("sign2gpt: ") == 1, result.stderr
+    for word in words:
+        assert word in last, result.stderr
+
+
+def test_the_installed_command_works_in_a_process_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sign2gpt.cli", "evaluate", "--hypotheses", "none"]
+    result = subprocess.run(
+        [*command, "--references", "none"], capture_output=True, text=True, check=False
+    )
+    ends_in_one_sentence(Result(result.returncode, result.stdout, result.stderr), "none")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(sign2gpt: Run, verb: str) -> None:
+    result = sign2gpt(verb, "--help")
+    assert result.returncode == 0
+    assert "Usage:" in result.stdout and len(result.stdout.splitlines()) > 8
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, sign2gpt.cli; "
+        "print([m for m in ('torch', 'transformers', 'numpy', 'av', 'cv2') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_params_prints_table_1b_to_the_digit(sign2gpt: Run) -> None:
+    result = sign2gpt("params", "phoenix14t/translate", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {
+        "spatial": {"total": 22_328_448, "trainable": 271_872},
+        "sign encoder": {"total": 12_613_632, "trainable": 12_613_632},
+        "decoder": {"total": 1_736_710_528, "trainable": 3_803_520},
+        "total": {"total": 1_771_652_608, "trainable": 16_689_024},
+    }
+
+
+def test_evaluate_prints_scores_and_their_signature(sign2gpt: Run, tmp_path: Path) -> None:
+    (tmp_path / "h").write_text("am tag zwölf grad\nviel sonne im süden heute\n", encoding="utf-8")
+    (tmp_path / "r").write_text("am tag zwölf grad\nviel sonne im norden heute\n", encoding="utf-8")
+    arguments = ("evaluate", "--hypotheses", tmp_path / "h", "--references", tmp_path / "r")
+    scores = json.loads(sign2gpt(*arguments, "--json").stdout)
+    assert scores["bleu1"] == pytest.approx(100 * 8 / 9)
+    assert "tok:none" in scores["signature"]
+    text = sign2gpt(*arguments).stdout
+    assert f"{scores['bleu4']:8.2f}" in text and scores["signature"] in text
+
+
+def test_evaluate_gives_the_reference_scores(sign2gpt: Run, shared_data: Path) -> None:
+    folder = shared_data / "metrics"
+    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))["paper"]
+    for name, wanted in expected.items():
+        split, _, kind = name.partition(".")
+        files = (folder / f"{split}.{kind}.{side}.txt" for side in ("hyp", "ref"))
+        hypotheses, references = files
+        result = sign2gpt(
+            "evaluate", "--hypotheses", hypotheses, "--references", references, "--json"
+        )
+        scores = json.loads(result.stdout)
+        for score, value in wanted.items():
+            assert scores[score] == pytest.approx(value, abs=5e-5), (name, score)
+
+
+def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("eins\nzwei\n", encoding="utf-8")
+    one = tmp_path / "one"
+    one.write_text("eins\n", encoding="utf-8")
+    evaluate = ("evaluate", "--references", lines, "--hypotheses")
+    ends_in_one_sentence(sign2gpt(*evaluate, one), "1 hypotheses", "2 references")
+    ends_in_one_sentence(sign2gpt(*evaluate, tmp_path / "absent"), "absent")
+    ends_in_one_sentence(
+        sign2gpt(*evaluate, lines, "--convention", "mine"), "mine", "paper", "sacrebleu"
+    )
+    ends_in_one_sentence(sign2gpt("params", "no/such"), "no/such", "phoenix14t/translate.yaml")
+    ends_in_one_sentence(
+        sign2gpt("params", "phoenix14t/translate", "model.spatial_lora_rnak=8"),
+        "model.spatial_lora_rank",
+    )
+    ends_in_one_sentence(
+        sign2gpt("translate", lines, "--model", tmp_path / "nothing"), "nothing", "sign2gpt demo"
+    )
+    ends_in_one_sentence(
+        sign2gpt("train", "phoenix14t/pretrain", f"store={tmp_path}"), str(tmp_path), "manifest"
+    )
