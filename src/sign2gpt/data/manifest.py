@@ -158,7 +158,7 @@ def _row(record: dict[str, Any], where: str) -> ClipRow:
     return ClipRow(**{name: _typed(name, value, where) for name, value in record.items()})
 
 
-def _typed(name: str, value: Any, where: str) -> str | int | float:
+def _typed(name: str, value: Any, where: str) -> Any:
     kind = _TYPES[name]
     if kind is str:
         return str(value)

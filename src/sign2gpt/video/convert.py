@@ -5,6 +5,7 @@ Shapes: H height, W width, as displayed.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -100,7 +101,7 @@ def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
 
     A display matrix maps stored (x, y) to displayed (a x + c y, b x + d y).
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].tolist()

@@ -98,10 +98,12 @@ class SignVideoProcessor(FeatureExtractionMixin):
         return [name for name in inspect.signature(cls).parameters if name != "kwargs"]
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(  # type: ignore[override]  # the rest of its arguments go by name
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> Self:
         """Load the settings from a model's folder (or hub name); UserError where it has none."""
-        _check_folder(folder)
-        return super().from_pretrained(folder, **kwargs)
+        _check_folder(pretrained_model_name_or_path)
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @property
     def fitted_size(self) -> int:
@@ -217,10 +219,12 @@ class Sign2GPTProcessor(ProcessorMixin):
         return self.video_processor.read(video, max_frames, source_fps)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(  # type: ignore[override]  # the rest of its arguments go by name
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> Self:
         """Load both from a model's folder (or hub name); UserError where it has none."""
-        _check_folder(folder)
-        return super().from_pretrained(folder, **kwargs)
+        _check_folder(pretrained_model_name_or_path)
+        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
 
     @classmethod
     def _get_arguments_from_pretrained(
