@@ -1,0 +1,308 @@
+"""A whole signed corpus, made from a seed: clips, manifest, and where each gloss is signed.
+
+Clip k follows from (seed, k) alone, whatever the number of clips or workers. Clips are 256x256
+H.264 at 25 frames a second.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from sign2gpt.data.manifest import PARQUET_NAME, ClipRow, write_manifest
+from sign2gpt.errors import UserError
+from sign2gpt.synth.avatar import VIEW, Picture, draw
+from sign2gpt.synth.grammar import glosses, paraphrases, random_meaning, realise
+from sign2gpt.synth.lexicon import sign_of
+from sign2gpt.synth.motion import FRAMES_PER_SECOND, SignedGloss, sign_sequence
+from sign2gpt.synth.signer import Signer, signer_named
+
+TRUTH_NAME: Final = "truth.jsonl"
+ARGUMENTS_NAME: Final = "corpus.json"
+SOURCE: Final = "sign2gpt-synth"
+FEWEST_CLIPS: Final = 13  # below this there would be no dev clip or no test clip
+PARAPHRASES: Final = 8
+
+# Of every 44 clips 36 train, 3 are dev and 5 test clips: 1,800, 150 and 250 of 2,200.
+_CYCLE: Final = 44
+_DEV_PLACES: Final = (6, 21, 36)
+_TEST_PLACES: Final = (3, 11, 19, 28, 40)
+_SEEN: Final = tuple(f"signer{n:02d}" for n in range(1, 9))
+_UNSEEN: Final = {"dev": ("signer09", "signer10"), "test": ("signer11", "signer12", "signer13")}
+# Of a hundred gloss sequences this many belong to each split, and to no other.
+_SHARES: Final = {"train": range(0, 76), "dev": range(76, 86), "test": range(86, 100)}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """What a clip is to show and say; `key` seeds how exactly it is signed."""
+
+    id: str
+    split: str
+    signer: str
+    text: str
+    glosses: tuple[str, ...]
+    paraphrases: tuple[str, ...]
+    key: tuple[int, ...]
+
+
+def make_corpus(
+    out: Path,
+    clips: int = 2200,
+    seed: int = 0,
+    workers: int | None = None,
+    annotations: Path | None = None,
+    progress: Progress | None = None,
+    language: str = "de",
+) -> Path:
+    """Render a corpus into the store folder `out`; return `out`.
+
+    Writes `clips/ID.mp4`, `manifest.parquet`, and `truth.jsonl` with one line a clip: its
+    glosses, each with the frames [start, end) of its stroke and hold (transitions excluded) at 25
+    a second, and other wordings of its meaning. A clip that is already there is kept, so a run
+    that was stopped goes on where it was.
+
+    Args:
+        clips: how many; with `annotations` the most that are taken from the file.
+        seed: of the sign language, the signers and the sentences.
+        workers: processes; the machine's number of cores where None. No effect on the result.
+        annotations: a `|`-separated table in the layout of PHOENIX14T; its `orth` column is
+            signed instead, with its own sentences, speakers and splits.
+        progress: called with (clips done, clips in all).
+        language: of the sentences; only "de" so far.
+
+    Raises UserError for a number of clips, language or annotations that cannot be used, and for a
+    folder that holds another corpus.
+    """
+    out = Path(out)
+    if language != "de":
+        raise UserError(f"No corpus can be made in {language!r}; the grammar speaks only 'de'.")
+    if annotations is None and clips < FEWEST_CLIPS:
+        raise UserError(
+            f"A corpus of {clips} clips has no dev or test clip; ask for {FEWEST_CLIPS} or more."
+        )
+    planned = (
+        [partial(plan_clip, number, seed) for number in range(clips)]
+        if annotations is None
+        else [partial(_same, plan) for plan in plans_of(Path(annotations), clips, seed)]
+    )
+    arguments = {
+        "clips": clips,
+        "seed": seed,
+        "language": language,
+        "annotations": _sha256(Path(annotations)) if annotations else None,
+    }
+    if _already_made(out, arguments):
+        return out
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    _write_at_once(out / ARGUMENTS_NAME, json.dumps(arguments, indent=1) + "\n")
+    rows, truth = [], []
+    for row, line in _in_parallel(partial(_make_clip, out, seed), planned, workers):
+        rows.append(row)
+        truth.append(json.dumps(line, ensure_ascii=False))
+        if progress:
+            progress(len(rows), len(planned))
+    _write_at_once(out / TRUTH_NAME, "\n".join(truth) + "\n")
+    write_manifest(out, rows)
+    return out
+
+
+def plan_clip(number: int, seed: int = 0) -> ClipPlan:
+    """Decide what clip `number` of the corpus of `seed` shows, without rendering it."""
+    rng = np.random.default_rng([seed, number])
+    place = number % _CYCLE
+    split = "dev" if place in _DEV_PLACES else "test" if place in _TEST_PLACES else "train"
+    signers = _SEEN
+    if split != "train":
+        places = _DEV_PLACES if split == "dev" else _TEST_PLACES
+        nth = number // _CYCLE * len(places) + places.index(place)
+        signers = _UNSEEN[split] if nth % 2 == 0 else _SEEN
+    meaning = random_meaning(rng)
+    while _share(glosses(meaning), seed) not in _SHARES[split]:
+        meaning = random_meaning(rng)
+    text = realise(meaning, rng)
+    others = [other for other in paraphrases(meaning, PARAPHRASES + 1, rng) if other != text]
+    return ClipPlan(
+        id=f"{number:05d}",
+        split=split,
+        signer=str(rng.choice(signers)),
+        text=text,
+        glosses=glosses(meaning),
+        paraphrases=tuple(others[:PARAPHRASES]),
+        key=(seed, number, 1),
+    )
+
+
+def plans_of(annotations: Path, clips: int, seed: int = 0) -> list[ClipPlan]:
+    """Plan clips that sign the `orth` column of a PHOENIX14T-like table; UserError if it can't.
+
+    The split is read from the file's name (".train.", ".dev.", ".test."), else it is "train".
+    """
+    try:
+        with annotations.open(encoding="utf-8", newline="") as lines:
+            table = list(csv.DictReader(lines, delimiter="|", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The annotations {annotations} cannot be read: {error}.") from error
+    wanted = {"name", "speaker", "orth", "translation"}
+    if not table or wanted - set(table[0]):
+        raise UserError(
+            f"{annotations} has no row with the columns {', '.join(sorted(wanted))}; give a "
+            f"'|'-separated table in the layout of PHOENIX14T."
+        )
+    split = next((part for part in annotations.name.split(".") if part in _SHARES), "train")
+    return [
+        ClipPlan(
+            id=row["name"],
+            split=split,
+            signer=row["speaker"],
+            text=row["translation"],
+            glosses=tuple(row["orth"].split()),
+            paraphrases=(),
+            key=(seed, number, 2),
+        )
+        for number, row in enumerate(table[:clips])
+    ]
+
+
+def render_clip(plan: ClipPlan, seed: int = 0) -> tuple[Iterator[Picture], list[SignedGloss], int]:
+    """The pictures of a planned clip, where its glosses are, and how many pictures there are."""
+    rng = np.random.default_rng(plan.key)
+    signer = _filmed_again(signer_named(plan.signer, seed), rng)
+    signs = [sign_of(gloss, seed) for gloss in plan.glosses]
+    poses, spans = sign_sequence(signs, signer, rng)
+    return draw(poses, signer), spans, len(poses)
+
+
+def write_video(path: Path, frames: Iterable[Picture]) -> None:
+    """Write (256, 256, 3) uint8 RGB frames as H.264, at once or not at all."""
+    import av
+    import cv2
+
+    cv2.setNumThreads(1)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with av.open(str(unfinished), "w", format="mp4") as container:
+            stream = container.add_stream(
+                "libx264", FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "19"}
+            )
+            stream.width = stream.height = VIEW
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.thread_count = 1
+            for picture in frames:
+                planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p")))
+            container.mux(stream.encode())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _make_clip(
+    out: Path, seed: int, planned: Callable[[], ClipPlan]
+) -> tuple[ClipRow, dict[str, Any]]:
+    """Render a clip unless it is there; its manifest row and its line of the truth."""
+    plan = planned()
+    path = out / "clips" / f"{plan.id}.mp4"
+    pictures, spans, frames = render_clip(plan, seed)
+    if not path.is_file():
+        write_video(path, pictures)
+    row = ClipRow(
+        id=plan.id,
+        split=plan.split,
+        text=plan.text,
+        path=f"clips/{path.name}",
+        signer=plan.signer,
+        frames=frames,
+        fps=float(FRAMES_PER_SECOND),
+        width=VIEW,
+        height=VIEW,
+        source=SOURCE,
+        sha256=_sha256(path),
+    )
+    truth = {
+        "id": plan.id,
+        "glosses": [asdict(span) for span in spans],
+        "paraphrases": list(plan.paraphrases),
+    }
+    return row, truth
+
+
+def _in_parallel(
+    make: Callable[[Callable[[], ClipPlan]], tuple[ClipRow, dict[str, Any]]],
+    planned: Sequence[Callable[[], ClipPlan]],
+    workers: int | None,
+) -> Iterator[tuple[ClipRow, dict[str, Any]]]:
+    """Results in the order of `planned`, whoever made them."""
+    workers = min(workers or len(os.sched_getaffinity(0)), len(planned))
+    if workers <= 1:
+        yield from map(make, planned)
+        return
+    # Not fork: the caller may run threads, which a forked child would lose in mid-lock.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(make, planned, chunksize=8)
+
+
+def _same(plan: ClipPlan) -> ClipPlan:
+    return plan
+
+
+def _share(sequence: Sequence[str], seed: int) -> int:
+    """0 to 99 by the gloss sequence, so that no sequence stands in two splits."""
+    digest = hashlib.blake2b(f"{seed}\0{' '.join(sequence)}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % 100
+
+
+def _filmed_again(signer: Signer, rng: np.random.Generator) -> Signer:
+    """Nobody sits in quite the same place twice."""
+    x, y = signer.camera_shift + rng.normal(0, 2.0, 2)
+    return replace(
+        signer,
+        camera_shift=(float(x), float(y)),
+        camera_scale=signer.camera_scale * float(rng.uniform(0.98, 1.02)),
+        camera_roll=signer.camera_roll + float(rng.normal(0, 0.008)),
+    )
+
+
+def _already_made(out: Path, arguments: dict[str, Any]) -> bool:
+    """Whether the corpus stands complete; UserError if `out` holds something else."""
+    noted = out / ARGUMENTS_NAME
+    if not noted.is_file():
+        if (out / PARQUET_NAME).exists():
+            raise UserError(f"{out} holds another store; give a new folder for the corpus.")
+        return False
+    if json.loads(noted.read_text(encoding="utf-8")) != arguments:
+        raise UserError(
+            f"{out} holds a corpus made with other arguments ({ARGUMENTS_NAME} says which); "
+            f"give a new folder, or delete that one."
+        )
+    if not (out / PARQUET_NAME).is_file() or not (out / TRUTH_NAME).is_file():
+        return False
+    lines = (out / TRUTH_NAME).read_text(encoding="utf-8").splitlines()
+    return all((out / "clips" / f"{json.loads(line)['id']}.mp4").is_file() for line in lines)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
