@@ -1,6 +1,7 @@
 """Clips of every make come out upright, at the asked rate, or with a sentence on what is wrong."""
 
 import math
+import struct
 import wave
 from collections.abc import Callable
 from fractions import Fraction
@@ -79,6 +80,36 @@ def test_cap_keeps_evenly_spread_frames(write_clip: Writer, read_numbers: Number
 def test_sound_does_not_lengthen_the_clip(write_clip: Writer) -> None:
     clip = read_clip(write_clip(frames=5, audio=True), fps=12.5)
     assert len(clip.frames) == 3
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "shown"), [(0.0, 0.8, range(20)), (0.6, 0.4, range(15, 25))]
+)
+def test_trimmed_on_the_phone(
+    write_clip: Writer, read_numbers: Numbers, start: float, length: float, shown: range
+) -> None:
+    # Trimming leaves all frames in the file and notes in the edit list which to show.
+    path = write_clip("clip.mp4", 40, options={"movflags": "faststart"})
+    data = bytearray(path.read_bytes())
+    edit = data.index(b"elst") + 12
+    _, first, rate = struct.unpack(">IiI", data[edit : edit + 12])
+    ticks = int.from_bytes(data[data.index(b"mdhd") + 16 :][:4])  # a second
+    trimmed = struct.pack(">IiI", int(length * 1000), first + int(start * ticks), rate)
+    data[edit : edit + 12] = trimmed
+    path.write_bytes(data)
+    assert read_numbers(read_clip(path).frames) == list(shown)
+    assert read_numbers(read_clip(path, fps=12.5).frames) == list(shown)[::2]
+    path.write_bytes(data[:-50])
+    with pytest.raises(UserError, match="cut short"):
+        read_clip(path)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mov"])
+def test_late_start(write_clip: Writer, read_numbers: Numbers, suffix: str) -> None:
+    times = [5000 + 40 * index for index in range(6)]
+    clip = read_clip(write_clip(f"clip{suffix}", 6, times_ms=times), fps=12.5)
+    assert read_numbers(clip.frames) == [0, 2, 4]
+    assert clip.times[0] == 0
 
 
 @pytest.mark.parametrize("size", [(50, 63), (63, 50)])

@@ -20,6 +20,7 @@ import numpy as np
 from sign2gpt.errors import UserError
 from sign2gpt.video.convert import FrameConverter, ImageConverter, Size
 from sign2gpt.video.sample import evenly, frame_count, nearest
+from sign2gpt.video.whole import ends_as_promised
 
 FOLDER_FPS = 25.0
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -258,7 +259,9 @@ def _file_timeline(path: Path) -> _Timeline:
             raise _unreadable(path, error) from error
         if not shown:
             raise UserError(f"The clip {path} holds no frames; {_HOW_TO_MEND}.")
-        _check_whole(path, container, stream, packets, end)
+        promised = (container.duration or 0) / av.time_base
+        if not ends_as_promised(path, container.format.name, end, promised):
+            raise _cut_short(path, packets)
         rate = float(stream.guessed_rate or stream.average_rate or FOLDER_FPS)
         tick = float(stream.time_base)
         steady = container.format.name == "avi"  # keeps no presentation times; FFmpeg guesses
@@ -270,23 +273,6 @@ def _file_timeline(path: Path) -> _Timeline:
     if length <= 0:
         length = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
     return _Timeline(times - times[0], float(times[-1] - times[0]) + length, float(times[0]))
-
-
-def _check_whole(path: Path, container: Any, stream: Any, packets: int, end: float) -> None:
-    """Compare what came with what the container's header promises, where headers are exact."""
-    format_name = container.format.name
-    whole = True
-    if "mp4" in format_name:
-        whole = packets >= stream.frames  # from the sample table
-    elif "matroska" in format_name and container.duration:
-        promised = (container.duration + (container.start_time or 0)) / av.time_base
-        whole = end > promised - 0.2  # a last block may leave its length out
-    elif format_name == "gif":
-        with path.open("rb") as file:
-            file.seek(-min(1024, path.stat().st_size), 2)
-            whole = file.read().rstrip(b"\0\r\n ").endswith(b";")  # the trailer, maybe padded
-    if not whole:
-        raise _cut_short(path, packets)
 
 
 def _cut_short(path: Path, frames: int) -> UserError:
