@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import cv2
@@ -25,7 +26,8 @@ Picture = NDArray[np.uint8]
 
 VIEW: Final = 256
 PIXELS_PER_UNIT: Final = 100.0
-ORIGIN: Final = (128.0, 126.0)  # where the middle of the shoulders stands in the picture
+HAND_SIZE: Final = 1.15  # hands about as large as the face
+ORIGIN: Final = (128.0, 134.0)  # where the middle of the shoulders stands in the picture
 SHIFT: Final = 4  # fixed-point bits of the coordinates given to OpenCV
 
 # Columns of a hand.
@@ -105,7 +107,7 @@ def draw(poses: Poses, signer: Signer) -> Iterator[Picture]:
     """Draw each pose of one signer: yields N pictures of (256, 256, 3) uint8 RGB."""
     camera = Camera.of(signer)
     stage = _draw_stage(signer, camera)
-    thickness = max(1, round(7.0 * signer.camera_scale))
+    thickness = max(1, round(8.0 * signer.camera_scale))
     arms = camera.fixed(_arms(poses, signer))
     palms, fingers, marks = (camera.fixed(points) for points in _hands(poses))
     front = poses.hands[..., FACING] > 0
@@ -137,7 +139,7 @@ def _arms(poses: Poses, signer: Signer) -> Floats:
     the straight arm where the hand moves along the elbow's direction.
     """
     hands = poses.hands
-    wrist = hands[..., [X, Y]] - 0.14 * hands[..., SCALE, None] * _pointing(hands)
+    wrist = hands[..., [X, Y]] - 0.14 * HAND_SIZE * hands[..., SCALE, None] * _pointing(hands)
     shoulder = np.broadcast_to([0.42 * signer.shoulders, 0.06], wrist.shape)
     reach = wrist - shoulder
     distance = np.linalg.norm(reach, axis=-1, keepdims=True).clip(1e-6)
@@ -158,7 +160,7 @@ def _pointing(hands: Floats) -> Floats:
 def _hands(poses: Poses) -> tuple[Floats, Floats, Floats]:
     """Palm corners (N, 2, 8, 2), finger joints (N, 2, 5, 3, 2) and the palm's mark (N, 2, 2, 2)."""
     hands = poses.hands
-    scale = hands[..., SCALE, None, None]
+    scale = HAND_SIZE * hands[..., SCALE, None, None]
     along = _pointing(hands)[..., None, :]
     facing = hands[..., FACING]
     width = np.where(facing >= 0, 1.0, -1.0) * np.maximum(np.abs(facing), 0.4)
@@ -223,7 +225,7 @@ def _draw_stage(signer: Signer, camera: Camera) -> Picture:
 
 def _draw_arm(picture: Picture, joints: NDArray[np.int32], signer: Signer) -> None:
     thick = round(19 * signer.camera_scale)
-    edge = _shade(signer.clothes, 0.55)
+    edge = _shade(signer.clothes, 0.45)
     cv2.polylines(picture, [joints], False, edge, thick + 3, cv2.LINE_AA, SHIFT)
     cv2.polylines(picture, [joints], False, _shade(signer.clothes, 1.1), thick, cv2.LINE_AA, SHIFT)
 
@@ -260,8 +262,7 @@ def _draw_palm(
         cv2.circle(picture, mark[1].tolist(), 4 << SHIFT, KNUCKLES, -1, cv2.LINE_AA, SHIFT)
 
 
+@cache
 def _shade(colour: Colour, factor: float) -> Colour:
     red, green, blue = (min(255, int(channel * factor)) for channel in colour)
     return red, green, blue
-
-

@@ -196,7 +196,7 @@ def write_video(path: Path, frames: Iterable[Picture]) -> None:
     try:
         with av.open(str(unfinished), "w", format="mp4") as container:
             stream = container.add_stream(
-                "libx264", FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "19"}
+                "libx264", FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "23"}
             )
             stream.width = stream.height = VIEW
             stream.pix_fmt = "yuv420p"

@@ -22,8 +22,12 @@ FEWEST_SIGNS: Final = 3
 MOST_SIGNS: Final = 7
 FEWEST_WORDS: Final = 5
 _EMPTY_SHARE: Final = 0.55  # how often a slot that may stay empty does
-_USUAL: Final = 0.8  # how often an entry's first wording is taken
-_FALLOFF: Final = 0.85  # each wording of a template is this much rarer than the one before
+_USUAL: Final = 0.75  # how often an entry's first wording is taken
+_FILLED: Final = 0.4  # how often a word without a sign of its own is put in
+_FILLERS: Final = ("wohl", "auch", "voraussichtlich")
+_UNFILLED: Final = ("umbrella", "perhaps")  # a request, and what is unsure already
+# The last time or place, unless it opens or ends the wording or stands before an "und".
+_FILLER_PLACE: Final = re.compile(r"(?<=.)\{[tp]\}(?= (?!und)[^{\s]| \{(?![tpqr]\}))(?!.*\{[tp]\})")
 
 _ENDINGS: Final[dict[str, dict[str, str]]] = {  # adjectives without article
     "nom": {"m": "er", "f": "e", "n": "es", "p": "e"},
@@ -77,8 +81,10 @@ def glosses(meaning: Meaning) -> tuple[str, ...]:
 def realise(meaning: Meaning, rng: np.random.Generator) -> str:
     """One wording of a meaning: lower-case German without a full stop."""
     usable = _usable_wordings(meaning)
-    chances = _FALLOFF ** np.arange(len(usable))
-    wording = usable[int(rng.choice(len(usable), p=chances / chances.sum()))]
+    wording = usable[int(rng.integers(len(usable)))]
+    if meaning.template not in _UNFILLED and rng.random() < _FILLED:
+        filler = _FILLERS[int(rng.integers(len(_FILLERS)))]
+        wording = _FILLER_PLACE.sub(rf"\g<0> {filler}", wording)
     template = TEMPLATES[meaning.template]
     filled = dict(meaning.slots)
     forms: dict[str, str] = {}
@@ -93,7 +99,7 @@ def realise(meaning: Meaning, rng: np.random.Generator) -> str:
 def paraphrases(meaning: Meaning, count: int, rng: np.random.Generator) -> list[str]:
     """Up to `count` different wordings in the order drawn; every meaning has at least 4."""
     found: dict[str, None] = {}
-    for _ in range(40 * count):
+    for _ in range(8 * count):
         found.setdefault(realise(meaning, rng))
         if len(found) == count:
             break

@@ -38,17 +38,17 @@ HANDSHAPES: Final[dict[str, tuple[float, ...]]] = {
 
 # Centre of the palm (x, y).
 LOCATIONS: Final[dict[str, tuple[float, float]]] = {
-    "forehead": (0.02, -0.80),
-    "temple": (0.44, -0.66),
+    "forehead": (0.02, -0.74),
+    "temple": (0.46, -0.62),
     "cheek": (0.36, -0.34),
     "chin": (0.0, -0.20),
     "near_shoulder": (0.52, 0.0),
     "far_shoulder": (-0.40, 0.06),
     "chest": (0.04, 0.24),
-    "belly": (0.06, 0.64),
+    "belly": (0.06, 0.60),
     "high_space": (0.76, -0.40),
     "side_space": (0.76, 0.22),
-    "low_space": (0.62, 0.66),
+    "low_space": (0.62, 0.60),
     "far_space": (-0.36, 0.56),
 }
 FRONT_OF_BODY: Final = ("chest", "belly", "low_space", "side_space")

@@ -86,7 +86,7 @@ def sign_sequence(
 def rest_pose() -> Poses:
     """One frame of a signer at rest: hands down and half open, face neutral."""
     hand = np.zeros(HAND_COLUMNS)
-    hand[[X, Y, ANGLE, FACING, SCALE, SPREAD]] = (0.30, 0.90, 2.5, -1.0, 1.0, 0.4)
+    hand[[X, Y, ANGLE, FACING, SCALE, SPREAD]] = (0.30, 0.84, 2.5, -1.0, 1.0, 0.4)
     hand[EXTENSION] = 0.6
     face = np.zeros(FACE_COLUMNS)
     face[[MOUTH_OPEN, MOUTH_WIDTH, MOUTH_CURVE]] = MOUTHS["neutral"]

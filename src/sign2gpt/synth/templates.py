@@ -1,8 +1,8 @@
 """Sentence templates of the invented forecasts.
 
 A template has slots ("name=kind", "?" where it may stay empty), the order in which it is signed
-(time, place, topic, comment, negation; capitals are signs of its own) and its wordings, the usual
-ones first. In a wording `{t}` is a slot's text; `{n_acc}` a case of a noun phrase; `{ist_n}` a
+(time, place, topic, comment, negation; capitals are signs of its own) and its wordings, all
+equally likely. In a wording `{t}` is a slot's text; `{n_acc}` a case of a noun phrase; `{ist_n}` a
 verb that agrees with it; `{a_er}` an adjective with its ending.
 """
 
@@ -140,7 +140,7 @@ _ALL = (
         "{t} werden es {p} {k} grad und {q} {l} grad",
         "{t} {p} {k} grad und {q} {l} grad",
         "{p} werden es {t} {k} grad und {q} {l} grad",
-        "{k} grad werden es {t} {p} und {l} grad {q}",
+        "{k} grad werden es {t} {p} und {q} {l} grad",
         "{t} liegen die werte {p} bei {k} grad und {q} bei {l} grad",
     )),
     Template("wind_from", "t=time p=place? a=wind d=direction", "t p WIND a d", 2.0, (

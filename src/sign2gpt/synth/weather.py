@@ -32,8 +32,8 @@ TIMES: Final[Phrases] = {
     "übermorgen": (("ÜBERMORGEN",), ("übermorgen",)),
     "nacht": (("NACHT",), ("in der nacht", "nachts")),
     "abend": (("ABEND",), ("am abend", "abends")),
-    "vormittag": (("VORMITTAG",), ("am vormittag",)),
-    "nachmittag": (("NACHMITTAG",), ("am nachmittag",)),
+    "vormittag": (("VORMITTAG",), ("am vormittag", "vormittags")),
+    "nachmittag": (("NACHMITTAG",), ("am nachmittag", "nachmittags")),
     "mittag": (("MITTAG",), ("am mittag", "mittags")),
     "heute abend": (("HEUTE", "ABEND"), ("heute abend",)),
     "heute nacht": (("HEUTE", "NACHT"), ("heute nacht", "in dieser nacht")),
@@ -45,7 +45,7 @@ TIMES: Final[Phrases] = {
 _LANDS: Final = ("bayern", "sachsen", "hessen", "thüringen", "brandenburg", "berlin", "hamburg",
                  "münchen", "köln", "deutschland", "österreich")  # fmt: skip
 PLACES: Final[Phrases] = {
-    **{land: ((land.upper(),), (f"in {land}",)) for land in _LANDS},
+    **{land: ((land.upper(),), (f"in {land}", f"in ganz {land}")) for land in _LANDS},
     "norden": (("NORD",), ("im norden",)),
     "süden": (("SÜD",), ("im süden",)),
     "westen": (("WEST",), ("im westen",)),
