@@ -125,6 +125,14 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
                     f"the same settings in both ({_one_line(error)})."
                 ) from error
 
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """As in transformers, under the model's own names.
+
+        By default transformers renames the weights inside to the layouts of their first releases;
+        then neither a trainer's return to its best epoch nor the next stage would find them.
+        """
+        super().save_pretrained(save_directory, **{"save_original_format": False, **kwargs})
+
     @classmethod
     def from_pretrained(cls, source: str | Path, *args: Any, **kwargs: Any) -> Any:
         """Load a model that was saved whole; unlike transformers', never with a random weight.
