@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from sign2gpt.data.manifest import ClipRow, write_manifest
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
 
 LENGTHS = (9, 4, 30)  # frames at 25 a second
 TEXTS = ("morgen regen", "im norden wind", "regen")

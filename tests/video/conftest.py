@@ -8,6 +8,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
 
 Writer = Callable[..., Path]
 
