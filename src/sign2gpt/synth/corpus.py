@@ -162,6 +162,14 @@ def plans_of(annotations: Path, clips: int, seed: int = 0) -> list[ClipPlan]:
             f"{annotations} has no row with the columns {', '.join(sorted(wanted))}; give a "
             f"'|'-separated table in the layout of PHOENIX14T."
         )
+    table = table[:clips]
+    names = [row["name"] for row in table]
+    bad = next((n for n in names if not n or n != Path(n).name or names.count(n) > 1), None)
+    if bad is not None:
+        raise UserError(
+            f"{annotations} has the clip name {bad!r}, which is empty, a path or there twice; "
+            f"give each clip a plain name of its own."
+        )
     split = next((part for part in annotations.name.split(".") if part in _SHARES), "train")
     return [
         ClipPlan(
@@ -173,7 +181,7 @@ def plans_of(annotations: Path, clips: int, seed: int = 0) -> list[ClipPlan]:
             paraphrases=(),
             key=(seed, number, 2),
         )
-        for number, row in enumerate(table[:clips])
+        for number, row in enumerate(table)
     ]
 
 
@@ -246,7 +254,7 @@ def _in_parallel(
     workers: int | None,
 ) -> Iterator[tuple[ClipRow, dict[str, Any]]]:
     """Results in the order of `planned`, whoever made them."""
-    workers = min(workers or len(os.sched_getaffinity(0)), len(planned))
+    workers = min(workers or _cores(), len(planned))
     if workers <= 1:
         yield from map(make, planned)
         return
@@ -254,6 +262,13 @@ def _in_parallel(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(make, planned, chunksize=8)
+
+
+def _cores() -> int:
+    """Those this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _same(plan: ClipPlan) -> ClipPlan:

@@ -6,8 +6,10 @@ Pictures are (H, W, 3) uint8 RGB.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -60,7 +62,8 @@ def _tiled(tiles: Sequence[Picture], labels: Sequence[str], columns: int, size: 
     wide, high = size + _MARGIN, size + _LABEL + _MARGIN
     sheet = Image.new("RGB", (columns * wide + _MARGIN, rows * high + _MARGIN), (255, 255, 255))
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=16)
+    # Pillow's own font has no umlauts.
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 15)
     for n, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
         left, top = n % columns * wide + _MARGIN, n // columns * high + _MARGIN
         picture = Image.fromarray(tile).resize((size, size), Image.Resampling.BOX)
