@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -187,6 +188,16 @@ def test_cut_short_mp4_tells_how_many_frames_came(write_clip: Writer) -> None:
     path = write_clip("clip.mp4", 40, options={"movflags": "faststart"})
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"only \d+ frames came"):
+        read_clip(path)
+
+
+def test_mp4_cut_between_two_frames_is_refused(write_clip: Writer) -> None:
+    # Every frame that is left decodes, so only the file's own sizes tell.
+    path = write_clip("clip.mp4", 40, options={"movflags": "faststart"})
+    with av.open(str(path)) as container:
+        ends = [packet.pos for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(path.read_bytes()[: ends[20]])
+    with pytest.raises(UserError, match="only 20 frames came"):
         read_clip(path)
 
 
