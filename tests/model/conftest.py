@@ -66,7 +66,9 @@ def give_values(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
                 weight.normal_(std=0.2, generator=generator)
             if name.endswith(".gate"):
                 weight.uniform_(0.3, 0.9, generator=generator)
-            if "sign_projection" in name:
+            if name.endswith("bias"):
+                weight.normal_(std=0.1, generator=generator)  # all zero at first
+            if "sign_projection.weight" in name:
                 weight.normal_(std=0.5, generator=generator)
         for name, buffer in model.named_buffers():
             if name.endswith("prototypes"):

@@ -78,11 +78,11 @@ def test_pretraining_loss_is_ten_times_the_mean_cross_entropy(tiny_config, awake
     torch.testing.assert_close(out.loss, -10 * terms.mean())
 
 
-def test_certain_presence_gives_a_finite_loss_and_gradient(tiny_config, awaken):
+def test_certain_presence_gives_a_bounded_gradient(tiny_config, awaken):
     head = awaken(PseudoGlossHead(tiny_config(None, num_pseudo_glosses=2)))
     presence = torch.tensor([[1.0, 0.0]], requires_grad=True)
     head.loss(presence, torch.tensor([[0, 1]])).backward()
-    assert bool(presence.grad.isfinite().all())
+    assert float(presence.grad.abs().max()) < 1e8
 
 
 def test_temperatures_are_put_back_where_they_have_a_gradient(tiny_config, awaken):

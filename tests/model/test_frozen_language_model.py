@@ -11,9 +11,9 @@ IDS = torch.tensor([[2, 7, 8, 9, 10], [2, 11, 12, 13, 14]])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_fresh_model_gives_the_frozen_models_logits(family, tiny_config, clips, tmp_path):
+def test_fresh_model_gives_the_frozen_models_logits(family, tiny_config, awaken, clips, tmp_path):
     config = tiny_config(family)
-    plain = AutoModelForCausalLM.from_config(config.text_config).eval()
+    plain = awaken(AutoModelForCausalLM.from_config(config.text_config)).eval()
     plain.save_pretrained(tmp_path)
     model = Sign2GPTForConditionalGeneration.from_pretrained_parts(config, language=tmp_path)
     frames, num_frames = clips(5, 6)
