@@ -59,7 +59,7 @@ def test_truth_lies_within_the_clips(store: Path) -> None:
         assert [span["gloss"] for span in line["glosses"]] == list(plan.glosses)
         edges = [edge for span in line["glosses"] for edge in (span["start"], span["end"])]
         assert edges == sorted(set(edges))
-        assert 0 < edges[0]
+        assert edges[0] > 0
         assert edges[-1] < frames[line["id"]]
         assert len(line["paraphrases"]) >= 3
         assert plan.text not in line["paraphrases"]

@@ -166,7 +166,7 @@ def _pointing(hands: Floats) -> Floats:
 
 
 def _hands(poses: Poses) -> tuple[Floats, Floats, Floats]:
-    """Palm corners (N, 2, 8, 2), finger joints (N, 2, 5, 3, 2) and the palm's mark (N, 2, 2, 2)."""
+    """Palm corners (N, 2, 8, 2), finger ends (N, 2, 5, 2, 2) and the palm's mark (N, 2, 2, 2)."""
     hands = poses.hands
     scale = HAND_SIZE * hands[..., SCALE, None, None]
     along = _pointing(hands)[..., None, :]
@@ -191,11 +191,12 @@ def _hands(poses: Poses) -> tuple[Floats, Floats, Floats]:
     lean = np.where(thumb, -0.85 + 1.75 * extension, _FAN * hands[..., SPREAD, None])
     root = np.broadcast_to(np.stack([_ACROSS, _ALONG], -1), (*extension.shape, 2))
     heading = np.stack([np.sin(lean), np.cos(lean)], axis=-1)
-    joint = root + first[..., None] * heading
-    tip = joint + second[..., None] * heading
-    chain = np.stack([root, joint, tip], axis=-2)  # (N, 2, 5, 3, 2) across and along
-    flat = chain.reshape(*chain.shape[:2], 15, 2)
-    fingers = placed(flat[..., 0], flat[..., 1]).reshape(chain.shape)
+    # Both parts of a finger lie on one line, so that its near and far end say all.
+    near = root + np.minimum(0.0, first + second)[..., None] * heading
+    far = root + np.maximum(first, first + second)[..., None] * heading
+    ends = np.stack([near, far], axis=-2)  # (N, 2, 5, 2, 2) across and along
+    flat = ends.reshape(*ends.shape[:2], 10, 2)
+    fingers = placed(flat[..., 0], flat[..., 1]).reshape(ends.shape)
     return _own_to_body(palms), _own_to_body(fingers), _own_to_body(marks)
 
 

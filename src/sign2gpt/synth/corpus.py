@@ -210,7 +210,7 @@ def write_video(path: Path, frames: Iterable[Picture]) -> None:
             stream.pix_fmt = "yuv420p"
             stream.codec_context.thread_count = 1
             for picture in frames:
-                planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+                planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p")))
             container.mux(stream.encode())
         unfinished.replace(path)

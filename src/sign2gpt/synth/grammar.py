@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -50,9 +50,9 @@ class Meaning:
 
 def random_meaning(rng: np.random.Generator) -> Meaning:
     """Draw a meaning of 3 to 7 signs."""
-    names, chances = _template_chances()
+    names, bounds = _template_bounds()
     while True:
-        template = TEMPLATES[names[int(rng.choice(len(names), p=chances))]]
+        template = TEMPLATES[names[int(np.searchsorted(bounds, rng.random(), side="right"))]]
         filled: dict[str, str] = {}
         for slot, kind, optional in _slots(template):
             if optional and rng.random() < _EMPTY_SHARE:
@@ -180,9 +180,12 @@ def _slots(template: Template) -> tuple[tuple[str, str, bool], ...]:
 
 
 @cache
-def _template_chances() -> tuple[tuple[str, ...], np.ndarray]:
+def _template_bounds() -> tuple[tuple[str, ...], np.ndarray]:
+    """The templates' names, and up to where in [0, 1) a random number means each."""
     weights = np.array([template.weight for template in TEMPLATES.values()])
-    return tuple(TEMPLATES), weights / weights.sum()
+    bounds = np.cumsum(weights / weights.sum())
+    bounds[-1] = 1.0  # whatever the rounding
+    return tuple(TEMPLATES), bounds
 
 
 @cache
@@ -218,7 +221,8 @@ def _sensible(template: str, filled: Mapping[str, str]) -> bool:
     return all(nouns.get(one, 1) != nouns.get(two, 2) for one, two in pairs)
 
 
-def _usable_wordings(meaning: Meaning) -> list[str]:
+@lru_cache(maxsize=256)
+def _usable_wordings(meaning: Meaning) -> tuple[str, ...]:
     """Those that do not begin with a slot that is empty, which would leave a question."""
     filled = dict(meaning.slots)
     usable = []
@@ -226,7 +230,7 @@ def _usable_wordings(meaning: Meaning) -> list[str]:
         first = re.match(r"(?:achtung )?\{(\w+)\}", wording)
         if first is None or first[1].partition("_")[0] not in ("t", "p") or first[1] in filled:
             usable.append(wording)
-    return usable
+    return tuple(usable)
 
 
 def _pick(wordings: Sequence[str], rng: np.random.Generator) -> str:

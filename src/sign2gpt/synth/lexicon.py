@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import pi
 from typing import Final
 
@@ -169,7 +169,7 @@ def sign_of(gloss: str, seed: int = 0) -> Sign:
     """
     if gloss.startswith("neg-") and len(gloss) > 4:
         positive = sign_of(gloss.removeprefix("neg-"), seed)
-        return Sign(gloss, *positive.form[:-1], head="shake")  # type: ignore[arg-type]
+        return replace(positive, gloss=gloss, head="shake")
     partner, changed = MINIMAL_PAIRS.get(gloss, (gloss, ""))
 
     def drawn(parameter: str, options: Sequence[str | bool]) -> str | bool:
