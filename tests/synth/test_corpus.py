@@ -10,7 +10,7 @@ import pytest
 
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.errors import UserError
-from sign2gpt.synth.corpus import make_corpus, plan_clip, render_clip
+from sign2gpt.synth.corpus import make_corpus, plan_clip, render_clip, train_lines
 from sign2gpt.video.decode import read_clip
 
 CLIPS = 26
@@ -118,6 +118,12 @@ def test_splits_share_no_sentence_and_have_signers_of_their_own() -> None:
     for split in ("dev", "test"):
         share = np.mean([plan.signer in unseen[split] for plan in parts[split]])
         assert 1 / 3 <= share <= 2 / 3
+
+
+def test_train_lines_hold_no_wording_of_a_held_out_clip() -> None:
+    lines = set(train_lines(np.random.default_rng(0), 3000, seed=0))
+    held_out = [plan for plan in map(plan_clip, range(440)) if plan.split != "train"]
+    assert not lines & {text for plan in held_out for text in (plan.text, *plan.paraphrases)}
 
 
 def test_annotations_are_signed_as_they_stand(tmp_path: Path) -> None:

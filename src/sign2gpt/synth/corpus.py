@@ -146,6 +146,19 @@ def plan_clip(number: int, seed: int = 0) -> ClipPlan:
     )
 
 
+def train_lines(rng: np.random.Generator, count: int, seed: int = 0) -> Iterator[str]:
+    """`count` sentences whose meaning can stand in no dev or test clip of the corpus of `seed`.
+
+    A language model that read only these has seen no wording of a sentence it is tested on.
+    """
+    made = 0
+    while made < count:
+        meaning = random_meaning(rng)
+        if _share(glosses(meaning), seed) in _SHARES["train"]:
+            made += 1
+            yield realise(meaning, rng)
+
+
 def plans_of(annotations: Path, clips: int, seed: int = 0) -> list[ClipPlan]:
     """Plan clips that sign the `orth` column of a PHOENIX14T-like table; UserError if it can't.
 
