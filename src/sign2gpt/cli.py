@@ -33,7 +33,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"sign2gpt: {error}", file=sys.stderr)
+        # From a data worker the sentence comes behind that process's traceback.
+        print(f"sign2gpt: {str(error).rpartition('UserError: ')[2].strip()}", file=sys.stderr)
         sys.exit(2)
 
 

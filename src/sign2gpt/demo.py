@@ -127,7 +127,8 @@ def _peak_memory_gb() -> float:
     """Largest resident memory of this process, and of its largest child, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     peak = sum(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return round(peak * unit / 1e9, 2)
 

@@ -55,8 +55,9 @@ class ClipCollator:
         batch: dict[str, Any] = {}
         for name in ("pixel_values", "frame_tokens"):
             if name in first:
-                batch[name] = torch.cat([item[name] for item in items])
+                # First, as a trainer reads the number of clips off a batch's first tensor.
                 batch["num_frames"] = torch.tensor([len(item[name]) for item in items])
+                batch[name] = torch.cat([item[name] for item in items])
         if "sign_features" in first:
             features = [item["sign_features"] for item in items]
             lengths = torch.tensor([len(clip) for clip in features])

@@ -182,5 +182,5 @@ def _fingerprint(
         weights = {f"{i}.{n}": w for i, p in enumerate(parts) for n, w in p.state_dict().items()}
     for name, weight in weights.items():
         digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

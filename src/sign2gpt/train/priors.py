@@ -10,30 +10,44 @@ Shapes: N frames, P tokens of a frame (class token and patches), C width, L text
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset, IterableDataset
 from transformers import (
     Dinov2Config,
+    Dinov2Model,
     PreTrainedTokenizerFast,
+    PrinterCallback,
     Trainer,
     TrainingArguments,
     XGLMConfig,
     XGLMForCausalLM,
 )
 
+from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.progress import Advance
+from sign2gpt.synth.corpus import train_lines
+from sign2gpt.synth.lexicon import BROWS, HANDSHAPES, MOUTHS
+from sign2gpt.synth.poses import by_side, posed_frames
+from sign2gpt.text.tokenizer import train_tokenizer
 from sign2gpt.train.trainer import ReportProgress
 
 IMAGE_SIZE = 84
 PATCH = 14
 VOCABULARY = 1000
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PICTURES_A_TASK = 512
+
+# What a hand's tokens are asked for, and how many numbers that takes; handshapes and "at rest".
+HAND = {"position": 2, "angle": 2, "facing": 1, "extension": 5, "handshape": len(HANDSHAPES) + 1}
+FACE = {"mouth": len(MOUTHS), "brow": len(BROWS), "head": 3}
 
 
 def vision_config() -> Dinov2Config:
@@ -47,6 +61,105 @@ def vision_config() -> Dinov2Config:
         layerscale_value=1.0,
         use_mask_token=False,
     )
+
+
+class PoseReader(nn.Module):
+    """A vision transformer asked what the hands and the face do.
+
+    The class token at the end must tell both hands (left and right of the picture) and the face;
+    below the last block, the patch a hand lies on must tell that hand: the frozen features keep
+    both, and the demo's adapters work in the last block.
+    """
+
+    def __init__(self, config: Dinov2Config) -> None:
+        super().__init__()
+        self.backbone = Dinov2Model(config)
+        width = config.hidden_size
+        self.hands = nn.Linear(width, 2 * sum(HAND.values()))
+        self.face = nn.Linear(width, sum(FACE.values()))
+        self.patch = nn.Linear(width, sum(HAND.values()))
+
+    def forward(self, pixel_values: Tensor, **labels: Tensor) -> dict[str, Tensor]:
+        """Args: pixel_values (N, 3, H, W) uint8, labels as `posed_frames` gives them by side."""
+        model, defaults = self.backbone, Sign2GPTConfig
+        mean, std = (
+            torch.tensor(values)[:, None, None]
+            for values in (defaults.image_mean, defaults.image_std)
+        )
+        tokens = model.embeddings((pixel_values / 255 - mean) / std)
+        for block in model.encoder.layer[:-1]:
+            tokens = block(tokens)
+        token = model.layernorm(model.encoder.layer[-1](tokens))[:, 0]
+        side = model.config.image_size // model.config.patch_size
+        places = ((labels["position"] + 1) / 2 * side).long().clamp(0, side - 1)  # (N, 2, 2)
+        index = 1 + places[..., 1] * side + places[..., 0]
+        under = tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+        loss = _error(self.hands(token).unflatten(1, (2, -1)), HAND, labels, labels["visible"])
+        loss = loss + _error(self.patch(under), HAND, labels, labels["visible"])
+        everywhere = torch.ones(len(token))
+        return {"loss": loss + _error(self.face(token), FACE, labels, everywhere)}
+
+
+def _error(
+    output: Tensor, asked: dict[str, int], labels: dict[str, Tensor], counts: Tensor
+) -> Tensor:
+    """Squared error of numbers and cross-entropy of classes, over the entries that count."""
+    total = output.new_zeros(())
+    for (name, width), part in zip(
+        asked.items(), output.split(list(asked.values()), dim=-1), strict=True
+    ):
+        wanted = labels[name]
+        if wanted.dtype == torch.int64:
+            error = F.cross_entropy(part.flatten(0, -2), wanted.flatten(), reduction="none")
+            error = error.view_as(wanted) / 2
+        else:
+            error = (part - wanted.reshape(part.shape)).square().sum(-1) * (8 / width)
+        total = total + (error * counts).sum() / counts.sum()
+    return total
+
+
+class _Pictures(Dataset[dict[str, Any]]):
+    """A pool of posed pictures, drawn once on all cores."""
+
+    def __init__(self, count: int, seed: int, progress: Advance | None) -> None:
+        tasks = [(seed, task) for task in range(-(-count // PICTURES_A_TASK))]
+        parts = []
+        # Spawned, as a forked copy of a process that has used torch may hang.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(mp_context=context) as pool:
+            for part in pool.map(_posed, tasks):
+                parts.append(part)
+                if progress:
+                    progress(len(parts), len(tasks))
+        self.frames = np.concatenate([frames for frames, _ in parts])
+        self.labels = {
+            name: np.concatenate([labels[name] for _, labels in parts]) for name in parts[0][1]
+        }
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        frames = torch.from_numpy(self.frames[indices]).permute(0, 3, 1, 2)
+        labels = {name: torch.from_numpy(array[indices]) for name, array in self.labels.items()}
+        return {"pixel_values": frames, **labels}
+
+
+def _posed(task: tuple[int, int]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    frames, labels = posed_frames(np.random.default_rng(task), PICTURES_A_TASK, IMAGE_SIZE)
+    return frames, by_side(labels)
+
+
+def make_vision_prior(
+    out: Path, pictures: int, epochs: int, seed: int, progress: Advance | None = None
+) -> None:
+    """Train the small DINOv2 to read poses, and write it in half precision."""
+    pool = _Pictures(pictures, seed, progress)
+    torch.manual_seed(seed)
+    reader = PoseReader(vision_config())
+    steps = epochs * len(pool) // 256
+    _train(reader, pool, lambda batch: batch, steps, 256, 1.5e-3, seed, out, progress)
+    reader.backbone.half().save_pretrained(out)
 
 
 def language_config(tokenizer: PreTrainedTokenizerFast) -> XGLMConfig:
@@ -65,10 +178,7 @@ def language_config(tokenizer: PreTrainedTokenizerFast) -> XGLMConfig:
 
 def make_language_prior(out: Path, steps: int, seed: int, progress: Advance | None = None) -> None:
     """Train the small XGLM on the grammar's text without the dev and test sentences."""
-    from sign2gpt.synth.grammar import text_lines
-    from sign2gpt.text.tokenizer import train_tokenizer
-
-    tokenizer = train_tokenizer(text_lines(np.random.default_rng(seed), 20_000), VOCABULARY)
+    tokenizer = train_tokenizer(train_lines(np.random.default_rng(seed), 20_000), VOCABULARY)
     torch.manual_seed(seed)
     model = XGLMForCausalLM(language_config(tokenizer))
 
@@ -89,16 +199,14 @@ class _Lines(IterableDataset):
         self.seed = seed
 
     def __iter__(self) -> Iterator[str]:
-        from sign2gpt.synth.grammar import text_lines
-
         rng = np.random.default_rng([self.seed, 1])
         while True:
-            yield from text_lines(rng, 1000)
+            yield from train_lines(rng, 1000)
 
 
 def _train(
     model: nn.Module,
-    dataset: IterableDataset,
+    dataset: Dataset[Any],
     collate: Any,
     steps: int,
     batch_size: int,
@@ -106,7 +214,6 @@ def _train(
     seed: int,
     out: Path,
     progress: Advance | None,
-    workers: int = 0,
 ) -> None:
     trainer = Trainer(
         model=model,
@@ -121,13 +228,14 @@ def _train(
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            logging_steps=100,
+            logging_steps=50,
             remove_unused_columns=False,
-            dataloader_num_workers=workers,
+            dataloader_pin_memory=False,
             seed=seed,
         ),
         train_dataset=dataset,
         data_collator=collate,
         callbacks=[ReportProgress(progress)] if progress else None,
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train()

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from sign2gpt.errors import UserError
 from sign2gpt.progress import Advance
 from sign2gpt.train.inputs import Datasets
@@ -60,6 +62,7 @@ def training_arguments(
         "save_total_limit": 1,
         "report_to": "tensorboard",
         "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
     }
     try:
         return Seq2SeqTrainingArguments(**(fixed | recipe.training))
@@ -84,7 +87,9 @@ def train_stage(
     The model's weights are written last, so that a folder with weights is a finished one; the
     checkpoints go when they are no longer needed.
     """
+    from transformers import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
+    from transformers.utils import logging
 
     from sign2gpt.train.trainer import ClipByValue, KeepInBounds, ReportProgress, StageTrainer
 
@@ -110,6 +115,8 @@ def train_stage(
         callbacks=callbacks,
         rate_multipliers=recipe.rate_multipliers,
     )
+    trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
+    logging.disable_progress_bar()
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     save_beside(output)
