@@ -99,7 +99,7 @@ def test_guessing_does_not_pay_and_paraphrases_bound_the_score() -> None:
         (
             "forecast",
             {"d": "freitag", "o": "20", "m": "mai"},
-            "JETZT WETTER FREITAG 20 MAI",
+            "JETZT WETTER FREITAG ZWANZIG MAI",
             "jetzt das wetter für freitag den zwanzigsten mai",
         ),
     ],

@@ -146,7 +146,8 @@ def _report(
     vocabulary = translator.vocabulary
     assert vocabulary is not None
     spotter = Translator.from_pretrained(models["translate-frozen-z"])
-    truths = read_truth(store, rows)
+    columns = [vocabulary.words] * len(rows)
+    truths = with_pseudo_gloss(read_truth(store, rows), columns)
     examples = []
     for index in np.linspace(0, len(rows) - 1, SHOWN).round().astype(int):
         row, clip = rows[index], f"{rows[index].id}.mp4"
@@ -154,15 +155,14 @@ def _report(
         video = spotter.processor.read(row.file(store))
         localised = spotter.translate_batch([video])[0].localisation
         assert localised is not None
-        signs = [sign for sign in truths[index].signs if sign[0] in vocabulary.index]
-        words = list(dict.fromkeys(word for word, _, _ in signs))
+        words = list(dict.fromkeys(word for word, _, _ in truths[index]))
         draw_localisation(
             video.frames,
             localised[:, [vocabulary.index[word] for word in words]],
             words,
             spotter.seconds_per_token,
             folder / f"{row.id}.png",
-            signs,
+            truths[index],
         )
         examples.append(Example(clip, row.text, main[index].text, f"{row.id}.png"))
     draw_losses({name: models[name] for name in models}, folder / "losses.png")

@@ -22,7 +22,7 @@ class ClipTruth:
     """What was really signed in a clip.
 
     Attributes:
-        signs: (word, start, end) of each sign in seconds; the word is the gloss in lower case.
+        signs: (gloss, start, end) of each sign in seconds.
         paraphrases: other right wordings of the clip's sentence.
     """
 
@@ -47,7 +47,7 @@ def read_truth(store: Path, rows: Sequence[ClipRow]) -> list[ClipTruth]:
     return [
         ClipTruth(
             signs=tuple(
-                (sign["gloss"].lower(), sign["start"] / row.fps, sign["end"] / row.fps)
+                (sign["gloss"], sign["start"] / row.fps, sign["end"] / row.fps)
                 for sign in records[row.id]["glosses"]
             ),
             paraphrases=tuple(records[row.id]["paraphrases"]),
@@ -69,14 +69,21 @@ def paraphrase_ceiling(truths: Sequence[ClipTruth], references: Sequence[str]) -
 def with_pseudo_gloss(
     truths: Sequence[ClipTruth], pseudo_glosses: Sequence[Sequence[str]]
 ) -> list[list[LabelledInterval]]:
-    """The signs whose word is a pseudo-gloss of the clip's own sentence: what can be spotted.
+    """The signs that are a pseudo-gloss of the clip's own sentence, under that word.
 
-    A sign whose sentence words it otherwise has no column of E to be looked up in.
+    Only these can be spotted: where the sentence words a sign otherwise, no column of E is its own.
     """
-    return [
-        [sign for sign in truth.signs if sign[0] in set(words)]
-        for truth, words in zip(truths, pseudo_glosses, strict=True)
-    ]
+    located = []
+    for truth, words in zip(truths, pseudo_glosses, strict=True):
+        word_of = {word.casefold(): word for word in words}  # HEISS is heiß
+        located.append(
+            [
+                (word_of[gloss.casefold()], start, end)
+                for gloss, start, end in truth.signs
+                if gloss.casefold() in word_of
+            ]
+        )
+    return located
 
 
 def random_spots(

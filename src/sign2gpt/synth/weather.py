@@ -215,11 +215,11 @@ _SPELLED: Final = {
     30: "dreißig",
 }  # fmt: skip
 NUMBERS: Final[Phrases] = {
-    str(number): ((str(number),), (word,)) for number, word in _SPELLED.items()
+    str(number): ((word.upper(),), (word,)) for number, word in _SPELLED.items()
 }
 _ORDINALS: Final = {3: "dritten", 8: "achten"}
 ORDINALS: Final[Phrases] = {
-    str(n): ((str(n),), (_ORDINALS.get(n, word + ("ten" if n < 20 else "sten")),))
+    str(n): ((word.upper(),), (_ORDINALS.get(n, word + ("ten" if n < 20 else "sten")),))
     for n, word in _SPELLED.items()
 }
 DAYS: Final[Phrases] = {day: ((day.upper(),), (day,)) for day in _DAYS}
