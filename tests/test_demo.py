@@ -1,0 +1,192 @@
+"""The whole way at a very small size, through the same doors as the real one."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from sign2gpt.cli import main
+from sign2gpt.demo import STAGES, run_demo
+from sign2gpt.errors import UserError
+from sign2gpt.model.modeling import (
+    Sign2GPTForConditionalGeneration,
+    Sign2GPTForPseudoGlossPretraining,
+)
+from sign2gpt.train import run
+from sign2gpt.train.recipe import load_recipe
+from sign2gpt.translate import Translator
+
+QUICK = ("training.num_train_epochs=1", "variants=1")
+Translate = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "run"
+    run_demo(out, seed=0, clips=66, overrides=QUICK)
+    return out
+
+
+@pytest.fixture
+def translate(
+    demo: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Translate:
+    def run(*arguments: str | Path, model: Path = demo / "translate") -> tuple[int, str, str]:
+        command = ["sign2gpt", "translate", "--model", str(model), *map(str, arguments)]
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+def refused(result: tuple[int, str, str], *words: str) -> None:
+    code, _, err = result
+    assert code == 2 and "Traceback" not in err
+    sentences = [line for line in err.splitlines() if line.startswith("sign2gpt: ")]
+    assert len(sentences) == 1, err
+    assert all(word in sentences[0] for word in words), err
+
+
+def test_scores_and_report_are_whole(demo: Path) -> None:
+    scores = json.loads((demo / "report" / "scores.json").read_text(encoding="utf-8"))
+    assert set(scores["settings"]) == {
+        "Sign2GPT(w/PGP)",
+        "Sign(Z)2GPT(w/PGP)",
+        "Sign2GPT, no pretraining",
+    }
+    for by_signer in scores["settings"].values():
+        assert all(0 <= by_signer[g]["bleu4"] <= 100 for g in ("all", "seen", "unseen"))
+    assert scores["clips"]["seen"] + scores["clips"]["unseen"] == scores["clips"]["all"]
+    assert 20 < scores["paraphrase_ceiling"]["bleu4"] < 80
+    assert set(scores["controls"]) == {"shuffled videos", "blank videos"}
+    page = (demo / "report" / "index.html").read_text(encoding="utf-8")
+    for example in scores["examples"]:
+        assert example["reference"] in page
+        assert (demo / "report" / example["clip"]).stat().st_size > 1000
+        assert Image.open(demo / "report" / example["picture"]).width > 300
+    assert Image.open(demo / "report" / "losses.png").width > 300
+
+
+def test_frozen_z_kept_stage_1_and_the_frozen_models_stayed_as_they_were(demo: Path) -> None:
+    weights = {
+        stage: Sign2GPTForConditionalGeneration.from_pretrained(demo / stage).state_dict()
+        for stage in ("translate-frozen-z", "translate")
+    }
+    frozen_z, final = weights["translate-frozen-z"], weights["translate"]
+    stage_1 = Sign2GPTForPseudoGlossPretraining.from_pretrained(demo / "pretrain").state_dict()
+    assert all((frozen_z[name] == weight).all() for name, weight in stage_1.items())
+    changed = {name for name in final if not (final[name] == frozen_z[name]).all()}
+    assert any(name.startswith("sign_encoder") for name in changed)
+    assert any("gate" in name for name in changed)
+    assert not any(name.startswith("pseudo_gloss_head") for name in changed)
+    untouched = [
+        name
+        for name in final
+        if "language_model" in name and "lora" not in name and not name.endswith("gate")
+    ]
+    assert untouched and not changed & set(untouched)
+
+
+def test_a_finished_demo_is_left_as_it_is(demo: Path) -> None:
+    before = {stage: (demo / stage / "model.safetensors").stat().st_mtime_ns for stage in STAGES}
+    run_demo(demo, seed=0, clips=66, overrides=QUICK)
+    after = {stage: (demo / stage / "model.safetensors").stat().st_mtime_ns for stage in STAGES}
+    assert before == after
+    with pytest.raises(UserError, match="other settings"):
+        run_demo(demo, seed=1, clips=66, overrides=QUICK)
+
+
+def test_a_model_of_other_sizes_cannot_be_started_from(demo: Path, tmp_path: Path) -> None:
+    overrides = [
+        f"store={demo / 'corpus'}",
+        f"start_from={demo / 'pretrain'}",
+        f"output={tmp_path / 'out'}",
+        "model.sign_intermediate_size=512",
+    ]
+    with pytest.raises(UserError, match="does not fit"):
+        run(load_recipe("demo/translate-frozen-z", overrides))
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -> None:
+    clips = sorted((demo / "report").glob("*.mp4"))[:2]
+    code, out, _ = translate(*clips, "--json")
+    results = json.loads(out)
+    assert code == 0 and [result["clip"] for result in results] == [str(clip) for clip in clips]
+    for result in results:
+        assert isinstance(result["text"], str) and result["duration"] > 1
+        for sign in result["signs"]:
+            assert 0 <= sign["start"] < sign["end"] <= result["duration"] + 1e-6
+    code, out, _ = translate(clips[0], "--beams", "1")
+    assert code == 0 and out.strip()
+
+
+def test_a_batch_gives_what_each_clip_gives_alone(demo: Path) -> None:
+    translator = Translator.from_pretrained(demo / "translate")
+    videos = [translator.processor.read(c) for c in sorted((demo / "report").glob("*.mp4"))]
+    together = translator.translate_batch(videos)
+    for video, translation in zip(videos, together, strict=True):
+        alone = translator.translate_batch([video])[0]
+        assert alone.text == translation.text
+        np.testing.assert_allclose(alone.localisation, translation.localisation, atol=1e-5)
+
+
+def test_a_bad_clip_does_not_stop_the_others(
+    demo: Path, translate: Translate, tmp_path: Path
+) -> None:
+    good = next((demo / "report").glob("*.mp4"))
+    code, out, err = translate(tmp_path / "absent.mp4", good, "--json")
+    assert code == 2 and len(json.loads(out)) == 1
+    assert err.count("sign2gpt: ") == 1 and "absent.mp4" in err
+
+
+def test_wrong_clips_are_refused_in_one_sentence(
+    demo: Path, translate: Translate, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    cut = tmp_path / "cut.mp4"
+    whole = next((demo / "report").glob("*.mp4")).read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(sound), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for clip in (empty, text, cut, sound, folder):
+        refused(translate(clip), clip.name)
+
+
+def test_wrong_models_are_refused_in_one_sentence(
+    demo: Path, translate: Translate, tmp_path: Path
+) -> None:
+    clip = next((demo / "report").glob("*.mp4"))
+    refused(translate(clip, model=tmp_path / "absent"), "absent")
+    copy = tmp_path / "copy"
+    shutil.copytree(demo / "translate", copy)
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    refused(translate(clip, model=copy), str(copy))
+    weights.unlink()
+    refused(translate(clip, model=copy), "weights", str(copy))
+
+
+def test_real_clips_of_every_make_go_through(translate: Translate, shared_data: Path) -> None:
+    clips = sorted((shared_data / "clips").iterdir())
+    code, out, err = translate(*clips, "--json")
+    assert code == 0, err
+    assert len(json.loads(out)) == len(clips) >= 6
