@@ -108,23 +108,6 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
             for gated in self.decoder.gates:
                 gated.project_()
 
-    def copy_sign_weights_from(self, model: "Sign2GPTPreTrainedModel") -> None:
-        """Hand-over between stages: spatial model, sign encoder, and the head where both have one.
-
-        Raises:
-            UserError: the two models are not of the same sizes.
-        """
-        for name in FREEZABLE:
-            if not (hasattr(self, name) and hasattr(model, name)):
-                continue
-            try:
-                getattr(self, name).load_state_dict(getattr(model, name).state_dict())
-            except RuntimeError as error:
-                raise UserError(
-                    f"The {name} of the two models differ, so weights cannot be handed over; use "
-                    f"the same settings in both ({_one_line(error)})."
-                ) from error
-
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """As in transformers, under the model's own names.
 

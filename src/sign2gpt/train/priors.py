@@ -158,7 +158,7 @@ def make_vision_prior(
     torch.manual_seed(seed)
     reader = PoseReader(vision_config())
     steps = epochs * len(pool) // 256
-    _train(reader, pool, lambda batch: batch, steps, 256, 1.5e-3, seed, out, progress)
+    _train(reader, pool, lambda batch: batch, steps, 256, 2e-3, seed, out, progress)
     reader.backbone.half().save_pretrained(out)
 
 

@@ -82,11 +82,7 @@ def train_stage(
     tokenizer: PreTrainedTokenizerBase | None = None,
     progress: Advance | None = None,
 ) -> None:
-    """Train, keep the best epoch, and write the finished model's folder.
-
-    The model's weights are written last, so that a folder with weights is a finished one; the
-    checkpoints go when they are no longer needed.
-    """
+    """Train, keep the best epoch, and write the finished model's folder."""
     from transformers import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
     from transformers.utils import logging
@@ -119,11 +115,22 @@ def train_stage(
     logging.disable_progress_bar()
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
     trainer.state.save_to_json(str(output / "trainer_state.json"))
-    save_beside(output)
-    model.save_pretrained(output)
+    _finish(output, model, save_beside)
     shutil.rmtree(checkpoints)
 
 
 def _first(outputs: Any, labels: Any) -> Any:
     """The model's first output (Ê, or generated tokens) is all that a score needs."""
     return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def _finish(output: Path, model: PreTrainedModel, save_beside: Callable[[Path], Any]) -> None:
+    """Write the model whole, its weights last: a folder that has weights is a finished one."""
+    staging = output / ".unfinished"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    save_beside(staging)
+    model.save_pretrained(staging)
+    for path in sorted(staging.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+        path.replace(output / path.name)
+    staging.rmdir()
