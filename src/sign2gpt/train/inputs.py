@@ -108,19 +108,28 @@ def stored_features(
     """What the frozen part of the model makes of each clip, read from disk or written first.
 
     Of train, ``recipe.variants`` copies: the plain clip, then augmented ones; of dev the plain one.
+    Sign features are made from frame tokens where those lie in the same folder, else from video.
     """
     folder = Path(recipe.features or Path(recipe.output) / "features")
     kind = recipe.train_on.value
     plan = [(split, 0) for split in SPLITS] + [("train", v) for v in range(1, recipe.variants)]
-    fingerprint = _fingerprint(recipe, model, processor, augment, seed)
+    fingerprint, below = (
+        _fingerprint(k, recipe, model, processor, augment, seed)
+        for k in (kind, TrainOn.frame_tokens.value)
+    )
     stores: dict[str, list[FeatureStore]] = {split: [] for split in SPLITS}
     for number, (split, variant) in enumerate(plan):
         path = folder / f"{kind}-{split}-{variant}"
         if not _written(path, fingerprint):
-            clips = ClipDataset(
-                recipe.store, split, processor, augment if variant else None, seed=seed
-            )
-            clips.set_epoch(variant)
+            clips: Dataset[dict[str, Any]]
+            tokens = folder / f"{TrainOn.frame_tokens.value}-{split}-{variant}"
+            if kind == TrainOn.sign_features.value and _written(tokens, below):
+                rows = read_manifest(recipe.store, split)
+                clips = FeatureDataset(rows, FeatureStore.open(tokens), "frame_tokens")
+            else:
+                changed = augment if variant else None
+                clips = ClipDataset(recipe.store, split, processor, changed, seed=seed)
+                clips.set_epoch(variant)
 
             def advance(done: int, total: int, number: int = number) -> None:
                 if progress is not None:
@@ -138,7 +147,7 @@ def _written(path: Path, fingerprint: str) -> bool:
 
 @torch.no_grad()
 def _encoded(
-    model: Sign2GPTPreTrainedModel, clips: ClipDataset, kind: str, advance: Advance
+    model: Sign2GPTPreTrainedModel, clips: Dataset[dict[str, Any]], kind: str, advance: Advance
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip."""
     was_training = model.training
@@ -149,16 +158,16 @@ def _encoded(
     half = torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bf16(model.device))
     done = 0
     for batch in loader:
-        pixel_values = batch["pixel_values"].to(model.device)
-        num_frames = batch["num_frames"]
+        ids = batch.pop("ids")
+        batch = {name: values.to(model.device) for name, values in batch.items()}
         if kind == TrainOn.frame_tokens.value:
             with half:
-                tokens = model.spatial_model.frozen_tokens(pixel_values).float()
-            arrays = [part.cpu().numpy() for part in tokens.split(num_frames.tolist())]
+                tokens = model.spatial_model.frozen_tokens(batch["pixel_values"]).float()
+            arrays = [part.cpu().numpy() for part in tokens.split(batch["num_frames"].tolist())]
         else:
-            features, mask = model.encode(pixel_values, num_frames.to(model.device))
+            features, mask = model.encode(**batch)
             arrays = [z[real].cpu().numpy() for z, real in zip(features, mask, strict=True)]
-        yield from zip(batch["ids"], arrays, strict=True)
+        yield from zip(ids, arrays, strict=True)
         done += len(arrays)
         advance(done, len(clips))
     model.train(was_training)
@@ -173,6 +182,7 @@ def fast_bf16(device: torch.device) -> bool:
 
 
 def _fingerprint(
+    kind: str,
     recipe: Recipe,
     model: Sign2GPTPreTrainedModel,
     processor: SignVideoProcessor,
@@ -184,7 +194,7 @@ def _fingerprint(
     manifest = [(row.id, row.path, row.sha256) for row in read_manifest(recipe.store)]
     settings = [processor.to_dict(), augment.__dict__, seed, manifest]
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    if recipe.train_on is TrainOn.frame_tokens:
+    if kind == TrainOn.frame_tokens.value:
         weights = {f"{i}": w for i, w in enumerate(model.spatial_model.frozen_parameters())}
         digest.update(str(model.config.spatial_lora_layers).encode())
     else:
