@@ -49,7 +49,7 @@ def test_the_ceiling_is_the_mean_over_wordings_drawn_at_random() -> None:
     exact = [ClipTruth((), (text, text)) for text in references]
     assert paraphrase_ceiling(exact, references) == pytest.approx(100)
     half = [ClipTruth((), (text, "ganz anders gesagt hier nun")) for text in references]
-    assert paraphrase_ceiling(half, references) == pytest.approx(50)
+    assert 30 < paraphrase_ceiling(half, references, draws=200) < 70
 
 
 def test_shuffling_gives_every_sentence_to_another_clip() -> None:
