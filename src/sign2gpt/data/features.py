@@ -109,7 +109,8 @@ class FeatureStore:
 class FeatureDataset(LabelledRows):
     """Stored features in place of decoded clips, with the same labels as ClipDataset.
 
-    Items: {"id", "text", key: (T, ...) float32, "num_frames": T for frame tokens,
+    Items: {"id", "text", key: (T, ...), frame tokens as stored and sign features as float32,
+    "num_frames": T for frame tokens,
     "pseudo_gloss_labels" where given}.
 
     Args:
@@ -148,10 +149,10 @@ class FeatureDataset(LabelledRows):
         if len(self.stores) > 1:
             variant = int(self._generator(index).integers(len(self.stores)))
         features = self.stores[variant][self.rows[index].id]
-        item = {**self._labelled(index), self.key: torch.from_numpy(features.astype(np.float32))}
-        if self.key == "frame_tokens":
-            item["num_frames"] = len(features)
-        return item
+        if self.key == "frame_tokens":  # many: the model widens them, a batch at a time
+            tokens = torch.from_numpy(np.array(features))
+            return {**self._labelled(index), self.key: tokens, "num_frames": len(features)}
+        return {**self._labelled(index), self.key: torch.from_numpy(features.astype(np.float32))}
 
 
 def _append(

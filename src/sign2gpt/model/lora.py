@@ -53,12 +53,13 @@ class LowRankAdapter(nn.Module):
     def apply_to(self, linear: nn.Linear, inputs: Tensor, bias: bool = True) -> Tensor:
         """Inputs (N, I) through the frozen weight plus this update -> (N, O).
 
-        With many rows and nothing to learn, W + BA is formed once; otherwise the narrow path is
-        the cheaper one (with gradients, W + BA would ask for the gradient of a whole weight).
+        With many rows and no dropout on the adapter's input, W + BA is formed once: one product
+        over all rows in place of three, which outweighs the gradient of a whole weight.
         """
         offset = linear.bias if bias else None
         rows = inputs.numel() // inputs.shape[-1]
-        if not torch.is_grad_enabled() and not self.training and rows >= linear.out_features:
+        drops = self.training and self.dropout > 0
+        if not drops and rows >= linear.out_features:
             update = (self.lora_b @ self.down) * self.scale
             return F.linear(inputs, linear.weight + update.to(linear.weight.dtype), offset)
         narrow = F.linear(F.dropout(inputs, self.dropout, self.training), self.down)
