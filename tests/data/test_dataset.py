@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sign2gpt.data.collator import ClipCollator
-from sign2gpt.data.dataset import ClipDataset
+from sign2gpt.data.dataset import ClipDataset, ClipVariants
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.augment import ClipAugment
@@ -103,3 +103,17 @@ def test_an_unreadable_clip_is_named_by_its_row(store: Path) -> None:
     dataset = ClipDataset(store, "train", PROCESSOR)
     with pytest.raises(UserError, match=r"Row 'c1' .*images0000\.png"):
         dataset[1]
+
+
+def test_variants_are_the_plain_clip_and_augmented_ones(store: Path) -> None:
+    dataset = ClipDataset(store, "train", PROCESSOR, ClipAugment(jitter_prob=1.0, brightness=0.9), seed=7)
+    variants = ClipVariants(dataset, 3)
+    assert len(variants) == 9
+    assert [variants[k]["id"] for k in range(3, 6)] == ["c1", "c1#1", "c1#2"]
+    plain = ClipDataset(store, "train", PROCESSOR)
+    for index in range(3):
+        first, second, third = (variants[3 * index + number] for number in range(3))
+        assert torch.equal(first["pixel_values"], plain[index]["pixel_values"])
+        assert not torch.equal(second["pixel_values"], third["pixel_values"])
+        assert torch.equal(second["pixel_values"], dataset.variant(index, 1)["pixel_values"])
+        assert first["text"] == second["text"] == plain[index]["text"]

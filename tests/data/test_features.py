@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sign2gpt.data.collator import ClipCollator
+from sign2gpt.data.dataset import variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
@@ -107,18 +108,16 @@ def test_datasets_of_features_feed_the_collator(tmp_path: Path) -> None:
     signs = FeatureStore.write(tmp_path / "signs", clips([2, 1], 6))
     batch = ClipCollator()(list(FeatureDataset(rows(2), tokens, "frame_tokens")))
     assert batch["frame_tokens"].shape == (6, 5, 3) and batch["num_frames"].tolist() == [4, 2]
-    assert batch["frame_tokens"].dtype == torch.float32
-    batch = ClipCollator()(list(FeatureDataset(rows(2), [signs], "sign_features")))
+    assert batch["frame_tokens"].dtype == torch.float16  # as stored: the model widens them
+    batch = ClipCollator()(list(FeatureDataset(rows(2), signs, "sign_features")))
     assert batch["sign_features"].shape == (2, 2, 6)
     assert batch["sign_mask"].tolist() == [[True, True], [True, False]]
 
 
 def test_one_variant_is_drawn_an_epoch(tmp_path: Path) -> None:
-    stores = [
-        FeatureStore.write(tmp_path / str(level), [("c0", np.full((1, 1), level))])
-        for level in range(3)
-    ]
-    dataset = FeatureDataset(rows(1), stores, "sign_features", seed=5)
+    levels = [(variant_id("c0", level), np.full((1, 1), level)) for level in range(3)]
+    store = FeatureStore.write(tmp_path / "z", levels)
+    dataset = FeatureDataset(rows(1), store, "sign_features", variants=3, seed=5)
     drawn = []
     for epoch in range(60):
         dataset.set_epoch(epoch)
@@ -129,5 +128,5 @@ def test_one_variant_is_drawn_an_epoch(tmp_path: Path) -> None:
 
 def test_a_clip_without_features_is_named(tmp_path: Path) -> None:
     store = FeatureStore.write(tmp_path / "z", clips([2], 2))
-    with pytest.raises(UserError, match="lack clip 'c1'"):
+    with pytest.raises(UserError, match="lack variant 0 of clip 'c1'"):
         FeatureDataset(rows(2), store, "sign_features")

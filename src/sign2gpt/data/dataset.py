@@ -19,7 +19,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.augment import ClipAugment
 from sign2gpt.video.processor import SignVideoProcessor
-from sign2gpt.video.sample import in_order, shifted_span
+from sign2gpt.video.sample import evenly, in_order, shifted_span
 
 
 class LabelledRows(Dataset[dict[str, Any]]):
@@ -106,6 +106,7 @@ class ClipDataset(LabelledRows):
         self.processor = processor
         self.augment = augment
         self.max_shift = max_shift
+        self._last: tuple[int, np.ndarray] | None = None
         missing = [row for row in self.rows if not row.file(self.store).exists()]
         if missing:
             raise UserError(
@@ -115,22 +116,42 @@ class ClipDataset(LabelledRows):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Raises UserError, naming the row, where its clip cannot be read."""
+        return self._item(index, None if self.augment is None else self._generator(index))
+
+    def variant(self, index: int, number: int) -> dict[str, Any]:
+        """A clip as at evaluation (number 0), or augmented in its number-th way, to be stored.
+
+        The item is that of the clip, with `variant_id` for its id. The variants of one clip asked
+        for one after the other decode it once. Raises UserError as an item does.
+        """
+        generator = np.random.default_rng([self.seed, number, index]) if number else None
+        item = self._item(index, generator)
+        return {**item, "id": variant_id(item["id"], number)}
+
+    def _item(self, index: int, generator: np.random.Generator | None) -> dict[str, Any]:
         row = self.rows[index]
         try:
-            pixel_values = self._pixel_values(row, index)
+            pixel_values = self._pixel_values(index, generator)
         except UserError as error:
             raise UserError(f"Row {row.id!r} of the manifest in {self.store}: {error}") from error
         num_frames = len(pixel_values)
         return {**self._labelled(index), "pixel_values": pixel_values, "num_frames": num_frames}
 
-    def _pixel_values(self, row: ClipRow, index: int) -> torch.Tensor:
+    def _frames(self, index: int) -> np.ndarray:
+        """All sampled frames of a clip; the last one read is kept."""
+        if self._last is None or self._last[0] != index:
+            row = self.rows[index]
+            source_fps = row.fps or None  # a folder of frames does not know its own rate
+            clip = self.processor.read(row.file(self.store), source_fps=source_fps)
+            self._last = (index, clip.frames)
+        return self._last[1]
+
+    def _pixel_values(self, index: int, generator: np.random.Generator | None) -> torch.Tensor:
+        """As at evaluation without a generator, else as in training."""
         processor, cap = self.processor, self.processor.max_frames
-        path = row.file(self.store)
-        source_fps = row.fps or None  # a folder of frames does not know its own rate
-        if self.augment is None:
-            return processor.crop(processor.read(path, cap, source_fps=source_fps).frames)
-        frames = processor.read(path, source_fps=source_fps).frames
-        generator = self._generator(index)
+        frames = self._frames(index)
+        if generator is None or self.augment is None:
+            return processor.crop(frames if cap is None else frames[evenly(len(frames), cap)])
         start, end = shifted_span(len(frames), generator, self.max_shift)
         frames = frames[start:end]
         if cap is not None:
@@ -138,3 +159,28 @@ class ClipDataset(LabelledRows):
         draws = torch.Generator().manual_seed(int(generator.integers(2**63)))
         planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
         return self.augment(planes, draws, processor.image_size)
+
+
+class ClipVariants(Dataset[dict[str, Any]]):
+    """Every clip of a dataset in several variants, one after the other, to be stored.
+
+    Args:
+        clips: with the augmentation that makes the variants beyond the first.
+        count: variants of each clip, the plain one included.
+    """
+
+    def __init__(self, clips: ClipDataset, count: int) -> None:
+        self.clips = clips
+        self.count = count
+
+    def __len__(self) -> int:
+        return len(self.clips) * self.count
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """As `ClipDataset.variant`."""
+        return self.clips.variant(index // self.count, index % self.count)
+
+
+def variant_id(clip_id: str, number: int) -> str:
+    """What a stored variant of a clip is called; the plain one by the clip's own id."""
+    return f"{clip_id}#{number}" if number else clip_id

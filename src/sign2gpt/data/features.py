@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from sign2gpt.data.dataset import LabelledRows
+from sign2gpt.data.dataset import LabelledRows, variant_id
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
@@ -114,9 +114,11 @@ class FeatureDataset(LabelledRows):
     "pseudo_gloss_labels" where given}.
 
     Args:
-        rows: of the manifest; each has to be in every store.
-        stores: one, or several with augmented variants, of which one is drawn an item and epoch.
+        rows: of the manifest; each has to be in the store.
+        store: the features.
         key: what the features are.
+        variants: how many variants of each clip the store holds (see `ClipDataset.variant`); one
+            of them is drawn an item and epoch.
         pseudo_glosses, vocabulary, seed: as LabelledRows.
 
     Raises:
@@ -126,29 +128,29 @@ class FeatureDataset(LabelledRows):
     def __init__(
         self,
         rows: Sequence[ClipRow],
-        stores: FeatureStore | Sequence[FeatureStore],
+        store: FeatureStore,
         key: Literal["frame_tokens", "sign_features"],
         *,
+        variants: int = 1,
         pseudo_glosses: Sequence[Sequence[str]] | None = None,
         vocabulary: PseudoGlossVocabulary | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(rows, pseudo_glosses, vocabulary, seed)
-        self.stores = [stores] if isinstance(stores, FeatureStore) else list(stores)
+        self.store = store
         self.key = key
-        for store in self.stores:
-            for row in self.rows:
-                if row.id not in store:
+        self.variants = variants
+        for row in self.rows:
+            for number in range(variants):
+                if variant_id(row.id, number) not in store:
                     raise UserError(
-                        f"The stored features in {store.path} lack clip {row.id!r}; "
-                        f"write them anew."
+                        f"The stored features in {store.path} lack variant {number} of clip "
+                        f"{row.id!r}; write them anew."
                     )
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        variant = 0
-        if len(self.stores) > 1:
-            variant = int(self._generator(index).integers(len(self.stores)))
-        features = self.stores[variant][self.rows[index].id]
+        number = int(self._generator(index).integers(self.variants)) if self.variants > 1 else 0
+        features = self.store[variant_id(self.rows[index].id, number)]
         if self.key == "frame_tokens":  # many: the model widens them, a batch at a time
             tokens = torch.from_numpy(np.array(features))
             return {**self._labelled(index), self.key: tokens, "num_frames": len(features)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sign2gpt.data.collator import ClipCollator
-from sign2gpt.data.dataset import ClipDataset
+from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.progress import Advance
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 
 SPLITS = ("train", "dev")
-CLIPS_AT_ONCE = 8  # encoded together when features are stored
+CLIPS_AT_ONCE = 12  # encoded together when features are stored
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,24 @@ def clip_datasets(
         train = ClipDataset(recipe.store, "train", processor, augment, seed=seed, **labels["train"])
         dev = ClipDataset(recipe.store, "dev", processor, **labels["dev"])
         return Datasets(train, dev, collator)
-    features = stored_features(recipe, model, processor, augment, seed, progress)
+    stores = stored_features(recipe, model, processor, augment, seed, progress)
     train, dev = (
         FeatureDataset(
             read_manifest(recipe.store, split),
-            features[split],
+            stores[split],
             recipe.train_on.value,
+            variants=_variants(recipe, split),
             seed=seed,
             **labels[split],
         )
         for split in SPLITS
     )
     return Datasets(train, dev, collator)
+
+
+def _variants(recipe: Recipe, split: str) -> int:
+    """How many variants of a clip are stored: augmented ones of train only."""
+    return recipe.variants if split == "train" else 1
 
 
 def stored_features(
@@ -104,40 +110,39 @@ def stored_features(
     augment: ClipAugment,
     seed: int,
     progress: Advance | None = None,
-) -> dict[str, list[FeatureStore]]:
+) -> dict[str, FeatureStore]:
     """What the frozen part of the model makes of each clip, read from disk or written first.
 
     Of train, ``recipe.variants`` copies: the plain clip, then augmented ones; of dev the plain one.
     Sign features are made from frame tokens where those lie in the same folder, else from video.
     """
     folder = Path(recipe.features or Path(recipe.output) / "features")
-    kind = recipe.train_on.value
-    plan = [(split, 0) for split in SPLITS] + [("train", v) for v in range(1, recipe.variants)]
-    fingerprint, below = (
-        _fingerprint(k, recipe, model, processor, augment, seed)
-        for k in (kind, TrainOn.frame_tokens.value)
-    )
-    stores: dict[str, list[FeatureStore]] = {split: [] for split in SPLITS}
-    for number, (split, variant) in enumerate(plan):
-        path = folder / f"{kind}-{split}-{variant}"
-        if not _written(path, fingerprint):
+    kind, below = recipe.train_on.value, TrainOn.frame_tokens.value
+    prints = {k: _fingerprint(k, recipe, model, processor, augment, seed) for k in {kind, below}}
+    stores = {}
+    for number, split in enumerate(SPLITS):
+        path, tokens = folder / f"{kind}-{split}", folder / f"{below}-{split}"
+        if not _written(path, prints[kind]):
+            count = _variants(recipe, split)
             clips: Dataset[dict[str, Any]]
-            tokens = folder / f"{TrainOn.frame_tokens.value}-{split}-{variant}"
-            if kind == TrainOn.sign_features.value and _written(tokens, below):
-                rows = read_manifest(recipe.store, split)
-                clips = FeatureDataset(rows, FeatureStore.open(tokens), "frame_tokens")
+            if kind != below and _written(tokens, prints[below]):
+                rows = [
+                    replace(row, id=variant_id(row.id, variant))
+                    for row in read_manifest(recipe.store, split)
+                    for variant in range(count)
+                ]
+                clips = FeatureDataset(rows, FeatureStore.open(tokens), below)
             else:
-                changed = augment if variant else None
-                clips = ClipDataset(recipe.store, split, processor, changed, seed=seed)
-                clips.set_epoch(variant)
+                read = ClipDataset(recipe.store, split, processor, augment, seed=seed)
+                clips = ClipVariants(read, count)
 
             def advance(done: int, total: int, number: int = number) -> None:
                 if progress is not None:
-                    progress(number * total + done, len(plan) * total)
+                    progress(number * total + done, len(SPLITS) * total)
 
-            items = _encoded(model, clips, kind, advance)
-            FeatureStore.write(path, items, meta={"fingerprint": fingerprint})
-        stores[split].append(FeatureStore.open(path))
+            meta = {"fingerprint": prints[kind]}
+            FeatureStore.write(path, _encoded(model, clips, kind, advance), meta=meta)
+        stores[split] = FeatureStore.open(path)
     return stores
 
 
@@ -192,7 +197,7 @@ def _fingerprint(
     """A digest of everything stored features depend on: weights, pixels, clips, draws."""
     digest = hashlib.sha256()
     manifest = [(row.id, row.path, row.sha256) for row in read_manifest(recipe.store)]
-    settings = [processor.to_dict(), augment.__dict__, seed, manifest]
+    settings = [processor.to_dict(), augment.__dict__, recipe.variants, seed, manifest]
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     if kind == TrainOn.frame_tokens.value:
         weights = {f"{i}": w for i, w in enumerate(model.spatial_model.frozen_parameters())}
