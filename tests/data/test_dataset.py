@@ -106,7 +106,9 @@ def test_an_unreadable_clip_is_named_by_its_row(store: Path) -> None:
 
 
 def test_variants_are_the_plain_clip_and_augmented_ones(store: Path) -> None:
-    dataset = ClipDataset(store, "train", PROCESSOR, ClipAugment(jitter_prob=1.0, brightness=0.9), seed=7)
+    dataset = ClipDataset(
+        store, "train", PROCESSOR, ClipAugment(jitter_prob=1.0, brightness=0.9), seed=7
+    )
     variants = ClipVariants(dataset, 3)
     assert len(variants) == 9
     assert [variants[k]["id"] for k in range(3, 6)] == ["c1", "c1#1", "c1#2"]
