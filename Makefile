@@ -24,7 +24,7 @@ demo: install
 test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 $(VENV)/.torch: constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

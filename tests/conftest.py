@@ -16,3 +16,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the reference data is not at {folder} (set SIGN2GPT_SHARED_DATA)")
     return folder
+
+
+def pytest_configure() -> None:
+    """Two test processes with two threads each would fight over two cores."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
