@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sign2gpt.cli import main
-from sign2gpt.demo import STAGES, run_demo
+from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
@@ -102,6 +103,34 @@ def test_a_finished_demo_is_left_as_it_is(demo: Path) -> None:
     assert before == after
     with pytest.raises(UserError, match="other settings"):
         run_demo(demo, seed=1, clips=66, overrides=QUICK)
+
+
+def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
+    settings = (*QUICK, "training.num_train_epochs=3", f"output={tmp_path / 'out'}")
+    recipe = demo_recipe("pretrain", demo, 0, settings)
+
+    def stop(done: int, total: int) -> None:
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, stop)
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    (tmp_path / "out" / "checkpoints" / "checkpoint-999").mkdir()  # broken off while saving
+    steps: list[int] = []
+    run(recipe, lambda done, total: steps.append(done))
+    assert steps[0] > 1 and steps[-1] == 6
+    history = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
+    assert [entry["epoch"] for entry in history if "eval_f1" in entry] == [1, 2, 3]
+    other = replace(recipe, variants=3)
+    with pytest.raises(UserError, match="another recipe"):
+        run(other)
+
+
+def test_stages_must_agree_on_what_has_no_shape(demo: Path, tmp_path: Path) -> None:
+    settings = (f"output={tmp_path / 'out'}", "model.attention_window=null")
+    with pytest.raises(UserError, match="attention_window"):
+        run(demo_recipe("translate-frozen-z", demo, 0, settings))
 
 
 def test_a_model_of_other_sizes_cannot_be_started_from(demo: Path, tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
         UserError: `out` holds a demo made with other settings.
     """
     _same_settings(out, {"seed": seed, "clips": clips, "overrides": list(overrides)})
+    result = out / "report" / "scores.json"
+    if result.is_file():
+        _print_summary(out, json.loads(result.read_text(encoding="utf-8")))
+        return out / "report"
     with progress_display() as progress:
         step = _Steps(out / "timings.json", progress)
         with step("Drawing the corpus") as advance:
@@ -68,9 +72,7 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
             scores = score_demo(out, store, {n: out / n for n in STAGES}, seed, advance)
         scores["seconds"] = step.seconds
         scores["peak_memory_gb"] = _peak_memory_gb()
-        (out / "report" / "scores.json").write_text(
-            json.dumps(scores, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        _write(result, scores)
     _print_summary(out, scores)
     return out / "report"
 
@@ -108,7 +110,7 @@ class _Steps:
             yield advance
         finally:
             self.seconds[title] = round(before + time.monotonic() - begin, 1)
-            self.file.write_text(json.dumps(self.seconds, indent=1), encoding="utf-8")
+            _write(self.file, self.seconds)
         self.progress.update(self.progress.task_ids[-1], completed=1, total=1)
 
 
@@ -120,7 +122,14 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> None:
             "this one another folder with --out, or remove that one."
         )
     out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    _write(file, settings)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """JSON, all at once: a file that is there is whole."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    unfinished.replace(path)
 
 
 def _peak_memory_gb() -> float:

@@ -65,7 +65,7 @@ class Translator:
         processor: Sign2GPTProcessor,
         vocabulary: PseudoGlossVocabulary | None = None,
     ) -> None:
-        self.model = model.eval()
+        self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self.processor = processor
         self.vocabulary = vocabulary
 

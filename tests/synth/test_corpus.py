@@ -61,8 +61,8 @@ def test_truth_lies_within_the_clips(store: Path) -> None:
         assert edges == sorted(set(edges))
         assert edges[0] > 0
         assert edges[-1] < frames[line["id"]]
-        assert len(line["paraphrases"]) >= 3
-        assert plan.text not in line["paraphrases"]
+        assert len(line["paraphrases"]) == 8  # drawn as the sentence was, which may come again
+        assert len({plan.text, *line["paraphrases"]}) >= 2
 
 
 def test_two_workers_make_the_same_bytes(store: Path, tmp_path: Path) -> None:

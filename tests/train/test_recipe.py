@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sign2gpt.errors import UserError
+from sign2gpt.train import run
 from sign2gpt.train.recipe import RECIPES, load_recipe, save_recipe
 
 SHIPPED = sorted(str(path.relative_to(RECIPES)) for path in RECIPES.rglob("*.yaml"))
@@ -37,6 +38,7 @@ def test_overrides_reach_every_level() -> None:
         ("processor.fsp=1", "did you mean processor.fps?"),
         ("pseudo_glosses.taggr=x", "did you mean pseudo_glosses.tagger?"),
         ("stage=dream", "stage"),
+        ("model=3", "give keys and values"),
         ("variants=many", "variants"),
     ],
 )
@@ -59,3 +61,16 @@ def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
     broken.write_text("stage: pretrain\n")
     with pytest.raises(UserError, match="store"):
         load_recipe(broken)
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("training.learning_rate=much", "training.learning_rate"),
+        ("training.lr_scheduler_type=wave", "training"),
+    ],
+)
+def test_wrong_training_values_are_found_before_any_work(override: str, hint: str) -> None:
+    with pytest.raises(UserError) as error:
+        run(load_recipe("demo/pretrain", [override]))
+    assert hint in str(error.value)

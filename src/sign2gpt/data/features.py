@@ -75,6 +75,8 @@ class FeatureStore:
         """
         target = Path(path)
         unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+        for left in target.parent.glob(f".{target.name}.*"):  # of a run that was killed
+            shutil.rmtree(left)
         unfinished.mkdir(parents=True)
         try:
             with (unfinished / _ARRAY).open("wb") as file:

@@ -19,7 +19,7 @@ from sign2gpt.metrics import bleu_rouge, localisation_scores, presence_scores
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import pseudo_glosses
 from sign2gpt.text.taggers import load_tagger
-from sign2gpt.train.recipe import load_recipe
+from sign2gpt.train.recipe import Recipe, load_recipe
 from sign2gpt.translate import Translation, Translator
 
 SETTINGS = {
@@ -76,6 +76,7 @@ def score_demo(
     texts = [output.text for output in main]
     scores: dict[str, Any] = {
         "clips": {group: len(members) for group, members in groups.items()},
+        "budgets": {title: _budget(name, models) for name, title in SETTINGS.items()},
         "settings": {
             title: {
                 group: asdict(bleu_rouge(_pick(_texts(outputs[name]), m), _pick(references, m)))
@@ -95,6 +96,21 @@ def score_demo(
     scores |= _spotting(models, outputs, rows, store, seed)
     _report(out, store, rows, main, models, scores)
     return scores
+
+
+def _budget(name: str, models: Mapping[str, Path]) -> str:
+    """Epochs of a model and of all it started from, first one first."""
+    parts: list[str] = []
+    folder: Path | None = models[name]
+    while folder is not None:
+        recipe = load_recipe(folder / "recipe.yaml")
+        parts.append(f"{recipe.stage.value} on {recipe.train_on.value}: {_epochs(recipe)}")
+        folder = Path(recipe.start_from) if recipe.start_from else None
+    return ", then ".join(reversed(parts))
+
+
+def _epochs(recipe: Recipe) -> str:
+    return f"{recipe.training.get('num_train_epochs', 3):g} epochs"
 
 
 def _spotting(
@@ -145,27 +161,26 @@ def _report(
     translator = Translator.from_pretrained(models["translate"])
     vocabulary = translator.vocabulary
     assert vocabulary is not None
-    spotter = Translator.from_pretrained(models["translate-frozen-z"])
     columns = [vocabulary.words] * len(rows)
     truths = with_pseudo_gloss(read_truth(store, rows), columns)
     examples = []
     for index in np.linspace(0, len(rows) - 1, SHOWN).round().astype(int):
         row, clip = rows[index], f"{rows[index].id}.mp4"
         shutil.copyfile(row.file(store), folder / clip)
-        video = spotter.processor.read(row.file(store))
-        localised = spotter.translate_batch([video])[0].localisation
+        video = translator.processor.read(row.file(store))
+        localised = main[index].localisation
         assert localised is not None
         words = list(dict.fromkeys(word for word, _, _ in truths[index]))
         draw_localisation(
             video.frames,
             localised[:, [vocabulary.index[word] for word in words]],
             words,
-            spotter.seconds_per_token,
+            translator.seconds_per_token,
             folder / f"{row.id}.png",
             truths[index],
         )
         examples.append(Example(clip, row.text, main[index].text, f"{row.id}.png"))
-    draw_losses({name: models[name] for name in models}, folder / "losses.png")
+    draw_losses(models, folder / "losses.png")
     scores["examples"] = [asdict(example) for example in examples]
     scores["command"] = (
         f"sign2gpt translate {folder / examples[0].clip} --model {models['translate']}"
@@ -183,15 +198,16 @@ def _report(
 
 def _tables(scores: Mapping[str, Any]) -> dict[str, str]:
     names = ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l")
+    budgets = [[title, budget] for title, budget in scores["budgets"].items()]
     settings = [
-        [title, group, scores["clips"][group], *(values[n] for n in names)]
+        [title, group, str(scores["clips"][group]), *(values[n] for n in names)]
         for title, by_group in scores["settings"].items()
         for group, values in by_group.items()
     ]
     ceiling = scores["paraphrase_ceiling"]
     controls = [[name, value] for name, value in scores["controls"].items()]
     controls += [
-        ["right content, wording at random (ceiling)", ceiling["bleu4"]],
+        ["right content, a wording drawn from the grammar (ceiling)", ceiling["bleu4"]],
         ["share of the ceiling reached", ceiling["share_reached"]],
     ]
     spotting = [
@@ -210,6 +226,7 @@ def _tables(scores: Mapping[str, Any]) -> dict[str, str]:
             ["setting", "signers", "clips", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"],
             settings,
         ),
+        "What each setting was trained for": table(["setting", "epochs"], budgets),
         "Controls (BLEU-4)": table(["", "BLEU-4"], controls),
         "Pseudo-glosses and spotting": table(head, spotting)
         + f'<p class="note">{scores["spotting"]["rule"]}</p>',

@@ -67,8 +67,8 @@ def draw_localisation(
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    tokens = len(localisation)
-    seconds = tokens * seconds_per_token
+    # A column of E stands for half a step either side of its token's time.
+    begin, end = -0.5 * seconds_per_token, (len(localisation) - 0.5) * seconds_per_token
     figure, (strip, chart) = plt.subplots(
         2,
         1,
@@ -78,7 +78,7 @@ def draw_localisation(
         sharex=True,
     )
     shown = np.linspace(0, len(frames) - 1, 10).round().astype(int)
-    strip.imshow(np.concatenate(frames[shown], axis=1), aspect="auto", extent=(0, seconds, 0, 1))
+    strip.imshow(np.concatenate(frames[shown], axis=1), aspect="auto", extent=(begin, end, 0, 1))
     strip.set_axis_off()
     chart.imshow(
         localisation.T,
@@ -86,17 +86,14 @@ def draw_localisation(
         cmap="gray",
         vmin=0,
         vmax=max(2 * threshold, float(localisation.max(initial=0))),
-        extent=(0, seconds, len(words) - 0.5, -0.5),
+        extent=(begin, end, len(words) - 0.5, -0.5),
         interpolation="nearest",
     )
-    for word, start, end in truth:
+    for word, start, stop in truth:
         if word in words:
             row = list(words).index(word)
-            chart.add_patch(
-                plt.Rectangle(
-                    (start, row - 0.42), end - start, 0.84, fill=False, edgecolor=SIGNED, lw=2
-                )
-            )
+            place = ((start, row - 0.42), stop - start, 0.84)
+            chart.add_patch(plt.Rectangle(*place, fill=False, edgecolor=SIGNED, lw=2))
     chart.set_yticks(range(len(words)), words)
     chart.set_xlabel("seconds (white: E is high; outlined: what was really signed)")
     figure.savefig(path, dpi=110)

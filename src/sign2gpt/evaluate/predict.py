@@ -35,7 +35,9 @@ def predict(
     """
     predictions: list[Translation] = []
     for batch in _batches(rows, batch_size):
-        videos = [translator.processor.read(row.file(store)) for row in batch]
+        videos = [
+            translator.processor.read(row.file(store), source_fps=row.fps or None) for row in batch
+        ]
         predictions += translator.translate_batch(videos, num_beams)
         if progress is not None:
             progress(len(predictions), len(rows))

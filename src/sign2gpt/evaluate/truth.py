@@ -23,7 +23,7 @@ class ClipTruth:
 
     Attributes:
         signs: (gloss, start, end) of each sign in seconds.
-        paraphrases: other right wordings of the clip's sentence.
+        paraphrases: right wordings of the clip's meaning, drawn as its sentence was.
     """
 
     signs: tuple[LabelledInterval, ...]

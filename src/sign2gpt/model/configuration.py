@@ -175,6 +175,8 @@ class Sign2GPTConfig(PreTrainedConfig):
         self.text_config = _sub_config("text_config", self.text_config)
         if self.vision_config is None:
             self.vision_config = published_config("facebook/dinov2-small")
+        if self.num_sign_layers == 0:
+            self.downsample_after = None  # there is no layer after which to do it
         self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
         self._check()
         self._take_token_ids()

@@ -23,7 +23,7 @@ import numpy as np
 from sign2gpt.data.manifest import PARQUET_NAME, ClipRow, write_manifest
 from sign2gpt.errors import UserError
 from sign2gpt.synth.avatar import VIEW, Picture, draw
-from sign2gpt.synth.grammar import glosses, paraphrases, random_meaning, realise
+from sign2gpt.synth.grammar import glosses, random_meaning, realise
 from sign2gpt.synth.lexicon import sign_of
 from sign2gpt.synth.motion import FRAMES_PER_SECOND, SignedGloss, sign_sequence
 from sign2gpt.synth.signer import Signer, signer_named
@@ -134,14 +134,13 @@ def plan_clip(number: int, seed: int = 0) -> ClipPlan:
     while _share(glosses(meaning)) not in _SHARES[split]:
         meaning = random_meaning(rng)
     text = realise(meaning, rng)
-    others = [other for other in paraphrases(meaning, PARAPHRASES + 1, rng) if other != text]
     return ClipPlan(
         id=f"{number:05d}",
         split=split,
         signer=str(rng.choice(signers)),
         text=text,
         glosses=glosses(meaning),
-        paraphrases=tuple(others[:PARAPHRASES]),
+        paraphrases=tuple(realise(meaning, rng) for _ in range(PARAPHRASES)),
         key=(seed, number, 1),
     )
 

@@ -19,8 +19,13 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
     Raises:
         UserError: whatever the recipe names cannot be used.
     """
-    from sign2gpt.train.recipe import Stage
+    from transformers import set_seed
 
+    from sign2gpt.train.recipe import Stage, seed_of
+    from sign2gpt.train.stage import training_arguments
+
+    training_arguments(recipe, "loss", [])  # a wrong value is found before hours of work
+    set_seed(seed_of(recipe))  # before the model draws its weights
     if recipe.stage is Stage.pretrain:
         from sign2gpt.train.pretrain import pretrain as stage
     else:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     )
 
 
+# What frame tokens, and what Z, depend on besides weights: both stages must agree on it.
+BELOW_SETTINGS = ("image_mean", "image_std", "spatial_lora_layers", "train_backbone")
+SIGN_SETTINGS = (
+    *BELOW_SETTINGS, "spatial_lora_alpha", "num_sign_layers", "num_sign_heads",
+    "attention_window", "downsample_after",
+)  # fmt: skip
 SHIPPED = Path(__file__).resolve().parent.parent / "priors"
 """Small frozen models that come with the package: ``sign2gpt/pose-vit`` and so on."""
 
@@ -36,11 +42,11 @@ def frozen_config(name: str) -> PreTrainedConfig:
     """
     from transformers import AutoConfig
 
-    from sign2gpt.model.published import published_config
+    from sign2gpt.model.published import PUBLISHED_NAMES, published_config
 
     name = locate(name)
-    if not Path(name).is_dir() and (known := published_config(name)) is not None:
-        return known
+    if not Path(name).is_dir() and name in PUBLISHED_NAMES:
+        return published_config(name)
     try:
         return AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -97,6 +103,8 @@ def build_translation(recipe: Recipe) -> Sign2GPTForConditionalGeneration:
     config = model_config(
         recipe, Sign2GPTConfig.from_pretrained(source).num_pseudo_glosses if source else 0
     )
+    if source:
+        _check_same_signs(config, Sign2GPTConfig.from_pretrained(source), source)
     model = Sign2GPTForConditionalGeneration.from_pretrained_parts(
         config, vision=locate(recipe.vision), language=locate(str(recipe.language))
     )
@@ -107,14 +115,21 @@ def build_translation(recipe: Recipe) -> Sign2GPTForConditionalGeneration:
     return model
 
 
-def hand_over(source: Path, model: Sign2GPTForConditionalGeneration) -> list[str]:
+def _check_same_signs(own: Sign2GPTConfig, given: Sign2GPTConfig, source: Path) -> None:
+    """Settings without a shape of their own would otherwise differ unnoticed."""
+    for name in SIGN_SETTINGS:
+        if getattr(own, name) != getattr(given, name):
+            raise UserError(
+                f"The model in {source} has {name} = {getattr(given, name)} and this recipe "
+                f"{getattr(own, name)}, so it does not fit; set model.{name} to the same in both."
+            )
+
+
+def hand_over(source: Path, model: Sign2GPTForConditionalGeneration) -> None:
     """Copy every weight of a trained model into `model`, by name.
 
     Stage 1 gives the spatial model, the sign encoder and the pseudo-gloss head; a stage 2 model
     gives its decoder too. Whatever `source` has must fit, so nothing is lost on the way.
-
-    Returns:
-        The names of the weights of `model` that `source` does not have.
 
     Raises:
         UserError: a weight of `source` that `model` has no place for, or of another shape.
@@ -136,5 +151,4 @@ def hand_over(source: Path, model: Sign2GPTForConditionalGeneration) -> list[str
                 f"The weight {name} of {source} does not fit this recipe's model; give both "
                 "recipes the same section `model`."
             )
-    missing, _ = model.load_state_dict(weights, strict=False)
-    return list(missing)
+    model.load_state_dict(weights, strict=False)

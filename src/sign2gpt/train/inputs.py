@@ -23,7 +23,8 @@ from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.progress import Advance
-from sign2gpt.train.recipe import Recipe, TrainOn
+from sign2gpt.train.build import BELOW_SETTINGS, SIGN_SETTINGS
+from sign2gpt.train.recipe import Recipe, TrainOn, seed_of, wrong_values
 from sign2gpt.video.augment import ClipAugment
 from sign2gpt.video.processor import SignVideoProcessor
 
@@ -51,7 +52,8 @@ class Datasets:
 def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcessor:
     """The processor that will travel with the model."""
     colours = {"image_mean": config.image_mean, "image_std": config.image_std}
-    return SignVideoProcessor(**(colours | recipe.processor))
+    with wrong_values("processor"):
+        return SignVideoProcessor(**(colours | recipe.processor))
 
 
 def clip_datasets(
@@ -72,13 +74,14 @@ def clip_datasets(
     Raises:
         UserError: a wrong manifest, or a clip that cannot be read.
     """
-    augment = ClipAugment(**recipe.augment)
-    seed = int(recipe.training.get("seed", 0))
+    with wrong_values("augment"):
+        augment = ClipAugment(**recipe.augment)
+    seed = seed_of(recipe)
     labels: dict[str, dict[str, Any]] = {
         split: {"pseudo_glosses": (pseudo_glosses or {}).get(split), "vocabulary": vocabulary}
         for split in SPLITS
     }
-    collator = ClipCollator(tokenizer)
+    collator = ClipCollator(tokenizer, recipe.max_text_tokens)
     if recipe.train_on is TrainOn.video:
         train = ClipDataset(recipe.store, "train", processor, augment, seed=seed, **labels["train"])
         dev = ClipDataset(recipe.store, "dev", processor, **labels["dev"])
@@ -156,7 +159,7 @@ def _encoded(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip."""
     was_training = model.training
-    model.eval()
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     loader = DataLoader(
         clips, batch_size=CLIPS_AT_ONCE, collate_fn=ClipCollator(with_ids=True), num_workers=2
     )
@@ -196,12 +199,24 @@ def _fingerprint(
 ) -> str:
     """A digest of everything stored features depend on: weights, pixels, clips, draws."""
     digest = hashlib.sha256()
-    manifest = [(row.id, row.path, row.sha256) for row in read_manifest(recipe.store)]
-    settings = [processor.to_dict(), augment.__dict__, recipe.variants, seed, manifest]
+    manifest = [
+        (row.id, row.path, row.fps, row.sha256, row.file(recipe.store).stat().st_mtime_ns)
+        for row in read_manifest(recipe.store)
+    ]
+    below = kind == TrainOn.frame_tokens.value
+    names = BELOW_SETTINGS if below else SIGN_SETTINGS
+    architecture = {name: getattr(model.config, name) for name in names}
+    settings = [
+        architecture,
+        processor.to_dict(),
+        augment.__dict__,
+        recipe.variants,
+        seed,
+        manifest,
+    ]
     digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    if kind == TrainOn.frame_tokens.value:
+    if below:
         weights = {f"{i}": w for i, w in enumerate(model.spatial_model.frozen_parameters())}
-        digest.update(str(model.config.spatial_lora_layers).encode())
     else:
         parts = (model.spatial_model, model.sign_encoder)
         weights = {f"{i}.{n}": w for i, p in enumerate(parts) for n, w in p.state_dict().items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -62,8 +63,8 @@ class Recipe:
     processor: dict[str, Any] = field(default_factory=dict)  # keys of SignVideoProcessor
     augment: dict[str, Any] = field(default_factory=dict)  # keys of ClipAugment
     pseudo_glosses: PseudoGlosses = field(default_factory=PseudoGlosses)
+    max_text_tokens: int = 64  # the longest sentence, its end included; a longer one is an error
     rate_multipliers: dict[str, float] = field(default_factory=dict)  # by part of a weight's name
-    clip_grad_value: float | None = 1.0
     training: dict[str, Any] = field(default_factory=dict)  # keys of Seq2SeqTrainingArguments
 
 
@@ -115,6 +116,21 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+def seed_of(recipe: Recipe) -> int:
+    """The seed of everything that the run draws: weights, order, augmentation."""
+    return int(recipe.training.get("seed", 42))
+
+
+@contextmanager
+def wrong_values(section: str) -> Iterator[None]:
+    """Turns what a section's values break into a sentence."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"The recipe's section `{section}` cannot be used: {reason}.") from error
+
+
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write the resolved recipe as YAML."""
     from omegaconf import OmegaConf
@@ -139,7 +155,10 @@ def _check_keys(layer: Any, path: Path) -> None:
         "training": _names(Seq2SeqTrainingArguments),
     }
     for section, names in sections.items():
-        _known(layer.get(section) or {}, names, f"{section}.", path)
+        given = layer.get(section) or {}
+        if not isinstance(given, Mapping):
+            raise UserError(f"The recipe {path} has {section}: {given}; give keys and values.")
+        _known(given, names, f"{section}.", path)
 
 
 def _names(cls: type) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import torch
 from sign2gpt.errors import UserError
 from sign2gpt.progress import Advance
 from sign2gpt.train.inputs import Datasets
-from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe
+from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Seq2SeqTrainingArguments
@@ -28,15 +29,23 @@ def finished(recipe: Recipe) -> bool:
     Raises:
         UserError: the output folder holds a run of another recipe.
     """
-    beside = Path(recipe.output) / RECIPE
-    if not beside.is_file():
-        return False
-    if asdict(load_recipe(beside)) != asdict(recipe):
+    output = Path(recipe.output)
+    done = (output / "model.safetensors").is_file()
+    begun = done or any((output / "checkpoints").glob("checkpoint-*"))
+    if begun and _settings(load_recipe(output / RECIPE)) != _settings(recipe):
         raise UserError(
-            f"The folder {recipe.output} holds a run of another recipe; give this one another "
-            "`output`, or remove that folder."
+            f"The folder {output} holds a run of another recipe; give this one another `output`, "
+            "or remove that folder."
         )
-    return (Path(recipe.output) / "model.safetensors").is_file()
+    return done
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """What makes two recipes the same run, however their folders are written."""
+    settings = asdict(recipe)
+    for key in ("store", "output", "start_from", "features"):
+        settings[key] = settings[key] and str(Path(settings[key]).resolve())
+    return settings
 
 
 def training_arguments(
@@ -60,14 +69,20 @@ def training_arguments(
         "eval_strategy": "epoch",
         "save_strategy": "epoch",
         "save_total_limit": 1,
-        "report_to": "tensorboard",
+        "report_to": "tensorboard" if find_spec("tensorboard") else "none",
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    try:
+    defaults = {field.name: field.default for field in fields(Seq2SeqTrainingArguments)}
+    for key, value in recipe.training.items():
+        if _is_number(defaults[key]) and not _is_number(value):
+            raise UserError(f"The recipe's key training.{key} is {value!r}; give a number.")
+    with wrong_values("training"):
         return Seq2SeqTrainingArguments(**(fixed | recipe.training))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The recipe's section `training` cannot be used: {error}") from error
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def train_stage(
@@ -87,7 +102,7 @@ def train_stage(
     from transformers.trainer_utils import get_last_checkpoint
     from transformers.utils import logging
 
-    from sign2gpt.train.trainer import ClipByValue, KeepInBounds, ReportProgress, StageTrainer
+    from sign2gpt.train.trainer import KeepInBounds, ReportProgress, StageTrainer
 
     output = Path(recipe.output)
     checkpoints = output / "checkpoints"
@@ -95,8 +110,6 @@ def train_stage(
     save_recipe(recipe, output / RECIPE)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "log")
     callbacks: list[Any] = [KeepInBounds()]
-    if recipe.clip_grad_value is not None:
-        callbacks.append(ClipByValue(recipe.clip_grad_value))
     if progress is not None:
         callbacks.append(ReportProgress(progress))
     trainer = StageTrainer(
@@ -113,6 +126,9 @@ def train_stage(
     )
     trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
     logging.disable_progress_bar()
+    for folder in checkpoints.glob("checkpoint-*"):
+        if not (folder / "trainer_state.json").is_file():  # broken off while it was written
+            shutil.rmtree(folder)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     _finish(output, model, save_beside)

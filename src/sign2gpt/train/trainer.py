@@ -1,7 +1,7 @@
-"""transformers' trainer with the three things Sign2GPT asks of an optimiser step.
+"""transformers' trainer with the two things Sign2GPT asks of an optimiser step.
 
-Rates by part of a parameter's name, clipping by value as well as by norm, and parameters that live
-in an interval (gates, temperatures) put back into it after each step.
+Rates by part of a parameter's name, and parameters that live in an interval (gates, temperatures)
+put back into it after each step.
 """
 
 from __future__ import annotations
@@ -50,18 +50,6 @@ class StageTrainer(Seq2SeqTrainer):
             **kwargs,
         )
         return self.optimizer
-
-
-class ClipByValue(TrainerCallback):
-    """Gradient clipping at a value, after the trainer's own clipping at a norm."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
-        torch.nn.utils.clip_grad_value_(
-            [p for p in model.parameters() if p.grad is not None], self.value
-        )
 
 
 class KeepInBounds(TrainerCallback):
