@@ -130,5 +130,7 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
         sign2gpt("translate", lines, "--model", tmp_path / "nothing"), "nothing", "sign2gpt demo"
     )
     ends_in_one_sentence(
-        sign2gpt("train", "demo/pretrain", f"store={tmp_path}"), str(tmp_path), "manifest"
+        sign2gpt("train", "demo/pretrain", f"store={tmp_path}", f"output={tmp_path / 'out'}"),
+        str(tmp_path),
+        "manifest",
     )
