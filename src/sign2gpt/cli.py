@@ -150,8 +150,11 @@ def translate(
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
+    from transformers.utils import logging
+
     from sign2gpt.translate import Translator
 
+    logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     translator = Translator.from_pretrained(model)
     results, failures = [], []
     for clip in clips:
