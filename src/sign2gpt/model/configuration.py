@@ -112,7 +112,7 @@ class Sign2GPTConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(AutoConfig, model_type="xglm", optional=True),
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
-        "past_key_values",
+        "cache",
         "encoder_last_hidden_state",
     ]
 

@@ -77,7 +77,7 @@ class GatedDecoder(nn.Module):
         self,
         input_ids: Tensor,
         sign_memory: SignMemory | None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool = False,
         attention_mask: Tensor | None = None,
         **kwargs: Any,
@@ -86,19 +86,18 @@ class GatedDecoder(nn.Module):
 
         Without a memory this is the frozen language model with its self-attention adapters.
         """
-        cache = past_key_values
+        own = cache
         if isinstance(cache, EncoderDecoderCache):
-            cache = cache.self_attention_cache  # the signs' keys are kept in the memory
+            own = cache.self_attention_cache  # the signs' keys are kept in the memory
         outputs = self.language_model.base_model(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            past_key_values=cache,
+            cache=own,
             use_cache=use_cache,
             sign_memory=sign_memory,
             **kwargs,
         )
-        returned = past_key_values if past_key_values is not None else outputs.past_key_values
-        return outputs.last_hidden_state, returned
+        return outputs.last_hidden_state, outputs.cache if cache is None else cache
 
     def logits(self, features: Tensor) -> Tensor:
         """(*, W) -> (*, M)."""

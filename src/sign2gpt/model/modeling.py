@@ -136,7 +136,7 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool | None = None,
         return_dict: bool = True,
     ) -> Seq2SeqLMOutput:
@@ -172,7 +172,7 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         features, cache = self.decoder(
             decoder_input_ids,
             memory,
-            past_key_values=past_key_values,
+            cache=cache,
             use_cache=labels is None if use_cache is None else use_cache,
             attention_mask=decoder_attention_mask,
         )
@@ -184,7 +184,7 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         return Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=cache,
+            cache=cache,
             encoder_last_hidden_state=signs.last_hidden_state,
         )
 
