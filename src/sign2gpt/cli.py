@@ -61,7 +61,7 @@ def demo(
 @app.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder the corpus is written to.")],
-    clips: Annotated[int, typer.Option(min=1, help="How many clips, all splits together.")] = 2200,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips, all splits together.")] = 3960,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same frames.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: all cores.")
@@ -176,9 +176,9 @@ def translate(
 @app.command()
 def priors(
     out: Annotated[Path, typer.Argument(help="Folder the two small models are written to.")],
-    pictures: Annotated[int, typer.Option(min=512, help="Drawn pictures to learn from.")] = 61440,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pictures.")] = 7,
-    language_steps: Annotated[int, typer.Option(min=1, help="Batches of 64 sentences.")] = 2000,
+    pictures: Annotated[int, typer.Option(min=512, help="Drawn pictures to learn from.")] = 153600,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pictures.")] = 8,
+    language_steps: Annotated[int, typer.Option(min=1, help="Batches of 32 documents.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn at random.")] = 0,
 ) -> None:
     """Make the demo's two small frozen models again: a vision model of poses, a language model.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sign2gpt.train.recipe import Recipe
 
-CLIPS = 2200
+CLIPS = 3960
 RECIPE_FOLDER = "runs/demo"  # where the shipped recipes of the demo write
 STAGES = {
     "pretrain": "Stage 1: pseudo-gloss pretraining",

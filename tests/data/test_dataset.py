@@ -119,3 +119,15 @@ def test_variants_are_the_plain_clip_and_augmented_ones(store: Path) -> None:
         assert not torch.equal(second["pixel_values"], third["pixel_values"])
         assert torch.equal(second["pixel_values"], dataset.variant(index, 1)["pixel_values"])
         assert first["text"] == second["text"] == plain[index]["text"]
+
+
+def test_one_stored_copy_can_be_an_augmented_one(store: Path) -> None:
+    dataset = ClipDataset(store, "train", PROCESSOR, ClipAugment(flip_prob=0.5), seed=7)
+    augmented, plain = ClipVariants(dataset, 1, plain=False), ClipVariants(dataset, 1)
+    assert [item["id"] for item in augmented] == [item["id"] for item in plain]
+    same = [
+        torch.equal(a["pixel_values"], b["pixel_values"])
+        for a, b in zip(augmented, plain, strict=True)
+    ]
+    assert not all(same)
+    assert torch.equal(augmented[1]["pixel_values"], augmented[1]["pixel_values"])

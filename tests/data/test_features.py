@@ -126,6 +126,21 @@ def test_one_variant_is_drawn_an_epoch(tmp_path: Path) -> None:
     assert all(drawn.count(level) > 8 for level in range(3))
 
 
+def test_ends_are_left_out_anew_each_epoch(tmp_path: Path) -> None:
+    frames = np.arange(12).reshape(12, 1, 1)
+    store = FeatureStore.write(tmp_path / "tokens", [("c0", frames)])
+    dataset = FeatureDataset(rows(1), store, "frame_tokens", max_shift=2)
+    spans = set()
+    for epoch in range(60):
+        dataset.set_epoch(epoch)
+        kept = dataset[0]["frame_tokens"].flatten().tolist()
+        assert kept == list(range(int(kept[0]), int(kept[-1]) + 1))
+        assert dataset[0]["num_frames"] == len(kept)
+        spans.add((int(kept[0]), 11 - int(kept[-1])))
+    assert spans == {(start, end) for start in range(3) for end in range(3)}
+    assert FeatureDataset(rows(1), store, "frame_tokens")[0]["num_frames"] == 12
+
+
 def test_a_clip_without_features_is_named(tmp_path: Path) -> None:
     store = FeatureStore.write(tmp_path / "z", clips([2], 2))
     with pytest.raises(UserError, match="lack variant 0 of clip 'c1'"):

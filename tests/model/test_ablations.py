@@ -124,6 +124,7 @@ WRONG = {
     "sign_dropout": (1.0, "below 1"),
     "num_sign_heads": (3, "sign_hidden_size"),
     "tau_init": (2.0, "tau_max"),
+    "tau_time_min": (0.2, "tau_init"),
     "image_mean": ((0.5,), "three numbers"),
     "train_backbone": (1, "true or false"),
     "vision_config": ({"model_type": "clip_vision_model"}, "dinov2, resnet"),

@@ -86,14 +86,15 @@ def test_certain_presence_gives_a_bounded_gradient(tiny_config, awaken):
 
 
 def test_temperatures_are_put_back_where_they_have_a_gradient(tiny_config, awaken):
-    config = tiny_config(None, num_pseudo_glosses=3)
+    config = tiny_config(None, num_pseudo_glosses=3, tau_time_min=0.07, tau_prototype_min=0.02)
     model = awaken(Sign2GPTForPseudoGlossPretraining(config))
     head = model.pseudo_gloss_head
-    with torch.no_grad():
-        head.tau_time.fill_(-1.0)
-        head.tau_prototype.fill_(5.0)
-    model.project_parameters_()
-    assert head.tau_time.item() == pytest.approx(0.01) and head.tau_prototype.item() == 1.0
+    for given, kept in ((5.0, (1.0, 1.0)), (-1.0, (0.07, 0.02))):
+        with torch.no_grad():
+            head.tau_time.fill_(given)
+            head.tau_prototype.fill_(given)
+        model.project_parameters_()
+        assert (head.tau_time.item(), head.tau_prototype.item()) == pytest.approx(kept)
     _, presence = head(torch.randn(1, 4, 32), torch.ones(1, 4, dtype=torch.bool))
     presence.sum().backward()
     assert head.tau_time.grad != 0 and head.tau_prototype.grad != 0

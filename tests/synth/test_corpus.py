@@ -10,7 +10,7 @@ import pytest
 
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.errors import UserError
-from sign2gpt.synth.corpus import make_corpus, plan_clip, render_clip, train_lines
+from sign2gpt.synth.corpus import make_corpus, plan_clip, render_clip, train_document
 from sign2gpt.video.decode import read_clip
 
 CLIPS = 26
@@ -106,8 +106,8 @@ def test_a_clip_follows_from_seed_and_number() -> None:
 
 
 def test_splits_share_no_sentence_and_have_signers_of_their_own() -> None:
-    plans = [plan_clip(number) for number in range(440)]
-    assert Counter(plan.split for plan in plans) == {"train": 360, "dev": 30, "test": 50}
+    plans = [plan_clip(number) for number in range(880)]
+    assert Counter(plan.split for plan in plans) == {"train": 800, "dev": 30, "test": 50}
     parts = {s: [plan for plan in plans if plan.split == s] for s in ("train", "dev", "test")}
     for one, two in (("train", "dev"), ("train", "test"), ("dev", "test")):
         for what in (lambda plan: plan.text, lambda plan: plan.glosses):
@@ -120,8 +120,12 @@ def test_splits_share_no_sentence_and_have_signers_of_their_own() -> None:
         assert 1 / 3 <= share <= 2 / 3
 
 
-def test_train_lines_hold_no_wording_of_a_held_out_clip() -> None:
-    lines = set(train_lines(np.random.default_rng(0), 3000))
+def test_train_documents_hold_no_wording_of_a_held_out_clip() -> None:
+    rng = np.random.default_rng(0)
+    documents = [train_document(rng) for _ in range(1000)]
+    assert {len(document) for document in documents} == {1, 2, 3, 4, 5}
+    lines = {line for document in documents for line in document}
+    assert len(lines) > 2000
     held_out = [plan for plan in map(plan_clip, range(440)) if plan.split != "train"]
     assert not lines & {text for plan in held_out for text in (plan.text, *plan.paraphrases)}
 

@@ -15,7 +15,6 @@ from sign2gpt.synth.grammar import (
     paraphrases,
     random_meaning,
     realise,
-    text_lines,
 )
 from sign2gpt.synth.templates import TEMPLATES
 
@@ -110,11 +109,3 @@ def test_signed_order_and_german_inflection(
     meaning = Meaning(template, tuple(slots.items()))
     assert " ".join(glosses(meaning)) == signs
     assert wording in {realise(meaning, np.random.default_rng(seed)) for seed in range(300)}
-
-
-def test_text_lines_leaves_out_what_it_is_told_to() -> None:
-    first = list(text_lines(np.random.default_rng(3), 50))
-    again = list(text_lines(np.random.default_rng(3), 50, exclude=set(first[:10])))
-    assert len(again) == 50
-    assert not set(again) & set(first[:10])
-    assert again[:40] == [line for line in first if line not in first[:10]][:40]

@@ -118,14 +118,14 @@ class ClipDataset(LabelledRows):
         """Raises UserError, naming the row, where its clip cannot be read."""
         return self._item(index, None if self.augment is None else self._generator(index))
 
-    def variant(self, index: int, number: int) -> dict[str, Any]:
-        """A clip as at evaluation (number 0), or augmented in its number-th way, to be stored.
+    def variant(self, index: int, number: int, plain: bool = True) -> dict[str, Any]:
+        """A clip augmented in its number-th way, to be stored; number 0 as at evaluation if `plain`.
 
         The item is that of the clip, with `variant_id` for its id. The variants of one clip asked
         for one after the other decode it once. Raises UserError as an item does.
         """
-        generator = np.random.default_rng([self.seed, number, index]) if number else None
-        item = self._item(index, generator)
+        generator = np.random.default_rng([self.seed, number, index])
+        item = self._item(index, None if plain and number == 0 else generator)
         return {**item, "id": variant_id(item["id"], number)}
 
     def _item(self, index: int, generator: np.random.Generator | None) -> dict[str, Any]:
@@ -165,22 +165,24 @@ class ClipVariants(Dataset[dict[str, Any]]):
     """Every clip of a dataset in several variants, one after the other, to be stored.
 
     Args:
-        clips: with the augmentation that makes the variants beyond the first.
-        count: variants of each clip, the plain one included.
+        clips: with the augmentation that makes the variants.
+        count: variants of each clip.
+        plain: whether the first of them is as at evaluation.
     """
 
-    def __init__(self, clips: ClipDataset, count: int) -> None:
+    def __init__(self, clips: ClipDataset, count: int, plain: bool = True) -> None:
         self.clips = clips
         self.count = count
+        self.plain = plain
 
     def __len__(self) -> int:
         return len(self.clips) * self.count
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """As `ClipDataset.variant`."""
-        return self.clips.variant(index // self.count, index % self.count)
+        return self.clips.variant(index // self.count, index % self.count, self.plain)
 
 
 def variant_id(clip_id: str, number: int) -> str:
-    """What a stored variant of a clip is called; the plain one by the clip's own id."""
+    """What a stored variant of a clip is called; the first one by the clip's own id."""
     return f"{clip_id}#{number}" if number else clip_id

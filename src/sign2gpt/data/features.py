@@ -22,6 +22,7 @@ from sign2gpt.data.dataset import LabelledRows, variant_id
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+from sign2gpt.video.sample import shifted_span
 
 _ARRAY, _INDEX = "features.npy", "index.json"
 
@@ -121,6 +122,7 @@ class FeatureDataset(LabelledRows):
         key: what the features are.
         variants: how many variants of each clip the store holds (see `ClipDataset.variant`); one
             of them is drawn an item and epoch.
+        max_shift: frames whose tokens may be left out at either end, drawn an item and epoch.
         pseudo_glosses, vocabulary, seed: as LabelledRows.
 
     Raises:
@@ -134,6 +136,7 @@ class FeatureDataset(LabelledRows):
         key: Literal["frame_tokens", "sign_features"],
         *,
         variants: int = 1,
+        max_shift: int = 0,
         pseudo_glosses: Sequence[Sequence[str]] | None = None,
         vocabulary: PseudoGlossVocabulary | None = None,
         seed: int = 0,
@@ -142,6 +145,7 @@ class FeatureDataset(LabelledRows):
         self.store = store
         self.key = key
         self.variants = variants
+        self.max_shift = max_shift
         for row in self.rows:
             for number in range(variants):
                 if variant_id(row.id, number) not in store:
@@ -151,8 +155,12 @@ class FeatureDataset(LabelledRows):
                     )
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        number = int(self._generator(index).integers(self.variants)) if self.variants > 1 else 0
+        generator = self._generator(index)
+        number = int(generator.integers(self.variants)) if self.variants > 1 else 0
         features = self.store[variant_id(self.rows[index].id, number)]
+        if self.max_shift:
+            start, end = shifted_span(len(features), generator, self.max_shift)
+            features = features[start:end]
         if self.key == "frame_tokens":  # many: the model widens them, a batch at a time
             tokens = torch.from_numpy(np.array(features))
             return {**self._labelled(index), self.key: tokens, "num_frames": len(features)}

@@ -93,7 +93,8 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pseudo_gloss_size": _whole(1),
     "pseudo_gloss_dropout": _SHARE,
     "tau_init": _POSITIVE,
-    "tau_min": _POSITIVE,
+    "tau_time_min": _POSITIVE,
+    "tau_prototype_min": _POSITIVE,
     "tau_max": _POSITIVE,
     "pseudo_gloss_loss_scale": _POSITIVE,
 }
@@ -159,7 +160,8 @@ class Sign2GPTConfig(PreTrainedConfig):
     pseudo_gloss_size: int = 300  # width of the word vectors
     pseudo_gloss_dropout: float = 0.2
     tau_init: float = 0.1
-    tau_min: float = 0.01
+    tau_time_min: float = 0.01  # the higher, the longer a stretch of time E can mark
+    tau_prototype_min: float = 0.01
     tau_max: float = 1.0
     pseudo_gloss_loss_scale: float = 10.0
 
@@ -221,10 +223,11 @@ class Sign2GPTConfig(PreTrainedConfig):
                 f"Model setting downsample_after is {self.downsample_after} but must be at most "
                 f"num_sign_layers = {self.num_sign_layers}, or null for no downsampling."
             )
-        if not self.tau_min <= self.tau_init <= self.tau_max:
+        lowest = max(self.tau_time_min, self.tau_prototype_min)
+        if not lowest <= self.tau_init <= self.tau_max:
             raise UserError(
-                f"Model setting tau_init is {self.tau_init} but must lie between tau_min = "
-                f"{self.tau_min} and tau_max = {self.tau_max}."
+                f"Model setting tau_init is {self.tau_init} but must lie between {lowest}, the "
+                f"greater of tau_time_min and tau_prototype_min, and tau_max = {self.tau_max}."
             )
 
     def _take_token_ids(self) -> None:

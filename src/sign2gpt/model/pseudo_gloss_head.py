@@ -24,7 +24,8 @@ class PseudoGlossHead(nn.Module):
         super().__init__()
         size = config.pseudo_gloss_size
         self.loss_scale = config.pseudo_gloss_loss_scale
-        self.tau_range = (config.tau_min, config.tau_max)
+        self.tau_time_range = (config.tau_time_min, config.tau_max)
+        self.tau_prototype_range = (config.tau_prototype_min, config.tau_max)
         self.dropout = nn.Dropout(config.pseudo_gloss_dropout)
         self.projection = nn.Linear(config.sign_hidden_size, size)
         self.tau_time = nn.Parameter(torch.tensor(float(config.tau_init)))
@@ -65,10 +66,10 @@ class PseudoGlossHead(nn.Module):
             projected = F.normalize(F.linear(features, weight, bias), dim=-1)
             prototypes = F.normalize(self.prototypes.float(), dim=-1)
             similarity = projected @ prototypes.T  # (B, T, V), equation 2
-            over_time = (similarity / self._tau(self.tau_time)).masked_fill(
-                ~sign_mask[..., None], float("-inf")
-            )
-            over_prototypes = F.pad(similarity, (0, 1)) / self._tau(self.tau_prototype)
+            tau_time = self.tau_time.float().clamp(*self.tau_time_range)
+            tau_prototype = self.tau_prototype.float().clamp(*self.tau_prototype_range)
+            over_time = (similarity / tau_time).masked_fill(~sign_mask[..., None], float("-inf"))
+            over_prototypes = F.pad(similarity, (0, 1)) / tau_prototype
             localisation = over_time.softmax(1) * over_prototypes.softmax(2)[..., :-1]
             return localisation, localisation.sum(1)
 
@@ -88,11 +89,8 @@ class PseudoGlossHead(nn.Module):
             probability = presence.float().clamp(1e-6, 1 - 1e-6)
             return self.loss_scale * F.binary_cross_entropy(probability, labels.float())
 
-    def _tau(self, tau: Tensor) -> Tensor:
-        return tau.float().clamp(*self.tau_range)
-
     @torch.no_grad()
     def project_(self) -> None:
         """Put both temperatures back into their range: outside it they have no gradient."""
-        for tau in (self.tau_time, self.tau_prototype):
-            tau.clamp_(*self.tau_range)
+        self.tau_time.clamp_(*self.tau_time_range)
+        self.tau_prototype.clamp_(*self.tau_prototype_range)

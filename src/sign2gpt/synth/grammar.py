@@ -7,7 +7,7 @@ wordings change word order, verbs and function words, and now and then a content
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
@@ -104,18 +104,6 @@ def paraphrases(meaning: Meaning, count: int, rng: np.random.Generator) -> list[
         if len(found) == count:
             break
     return list(found)
-
-
-def text_lines(
-    rng: np.random.Generator, count: int, exclude: frozenset[str] | set[str] = frozenset()
-) -> Iterator[str]:
-    """`count` sentences of the grammar, none of them in `exclude`; for a small language model."""
-    made = 0
-    while made < count:
-        text = realise(random_meaning(rng), rng)
-        if text not in exclude:
-            made += 1
-            yield text
 
 
 @cache

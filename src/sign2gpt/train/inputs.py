@@ -83,7 +83,15 @@ def clip_datasets(
     }
     collator = ClipCollator(tokenizer, recipe.max_text_tokens)
     if recipe.train_on is TrainOn.video:
-        train = ClipDataset(recipe.store, "train", processor, augment, seed=seed, **labels["train"])
+        train = ClipDataset(
+            recipe.store,
+            "train",
+            processor,
+            augment,
+            max_shift=recipe.max_shift,
+            seed=seed,
+            **labels["train"],
+        )
         dev = ClipDataset(recipe.store, "dev", processor, **labels["dev"])
         return Datasets(train, dev, collator)
     stores = stored_features(recipe, model, processor, augment, seed, progress)
@@ -93,6 +101,7 @@ def clip_datasets(
             stores[split],
             recipe.train_on.value,
             variants=_variants(recipe, split),
+            max_shift=_max_shift(recipe, split),
             seed=seed,
             **labels[split],
         )
@@ -102,8 +111,14 @@ def clip_datasets(
 
 
 def _variants(recipe: Recipe, split: str) -> int:
-    """How many variants of a clip are stored: augmented ones of train only."""
+    """How many copies of a clip are stored: more than one of train only."""
     return recipe.variants if split == "train" else 1
+
+
+def _max_shift(recipe: Recipe, split: str) -> int:
+    """Frames off either end of a stored clip in training; sign features come in whole clips."""
+    shifts = split == "train" and recipe.train_on is TrainOn.frame_tokens
+    return recipe.max_shift if shifts else 0
 
 
 def stored_features(
@@ -116,7 +131,8 @@ def stored_features(
 ) -> dict[str, FeatureStore]:
     """What the frozen part of the model makes of each clip, read from disk or written first.
 
-    Of train, ``recipe.variants`` copies: the plain clip, then augmented ones; of dev the plain one.
+    Of train, ``recipe.variants`` copies, augmented but for the first where that is to be plain; of
+    dev the plain clip.
     Sign features are made from frame tokens where those lie in the same folder, else from video.
     """
     folder = Path(recipe.features or Path(recipe.output) / "features")
@@ -136,8 +152,9 @@ def stored_features(
                 ]
                 clips = FeatureDataset(rows, FeatureStore.open(tokens), below)
             else:
-                read = ClipDataset(recipe.store, split, processor, augment, seed=seed)
-                clips = ClipVariants(read, count)
+                # Whole clips: frames are left out anew each time stored tokens are read.
+                read = ClipDataset(recipe.store, split, processor, augment, max_shift=0, seed=seed)
+                clips = ClipVariants(read, count, recipe.plain_copy or split != "train")
 
             def advance(done: int, total: int, number: int = number) -> None:
                 if progress is not None:
@@ -182,11 +199,11 @@ def _encoded(
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: on GPUs, and on CPUs with AMX tiles."""
+    """Whether bfloat16 is faster than float32 there: on most GPUs, and CPUs that multiply in it."""
     if device.type != "cpu":
-        return True
+        return torch.cuda.is_bf16_supported()
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.11
-    return bool(capabilities.get("amx_bf16"))
+    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def _fingerprint(
@@ -211,6 +228,7 @@ def _fingerprint(
         processor.to_dict(),
         augment.__dict__,
         recipe.variants,
+        recipe.plain_copy,
         seed,
         manifest,
     ]

@@ -57,7 +57,9 @@ class Recipe:
     language: str | None = None  # folder or Hub name of the frozen language model
     start_from: str | None = None  # a trained model whose weights this run begins with
     train_on: TrainOn = TrainOn.video
-    variants: int = 1  # stored copies of a clip: the plain one, then augmented ones
+    variants: int = 1  # stored copies of each training clip, augmented but for the first
+    plain_copy: bool = True  # whether the first stored copy is the plain clip; else augmented too
+    max_shift: int = 4  # frames off either end of a clip in training; stored Z is of whole clips
     features: str | None = None  # where stored features lie; default: OUTPUT/features
     model: dict[str, Any] = field(default_factory=dict)  # keys of Sign2GPTConfig
     processor: dict[str, Any] = field(default_factory=dict)  # keys of SignVideoProcessor

@@ -58,6 +58,7 @@ def training_arguments(
     """
     from transformers import Seq2SeqTrainingArguments
 
+    gpu = torch.cuda.is_available()
     fixed: dict[str, Any] = {
         "output_dir": str(Path(recipe.output) / "checkpoints"),
         "label_names": label_names,
@@ -71,7 +72,8 @@ def training_arguments(
         "save_total_limit": 1,
         "report_to": "tensorboard" if find_spec("tensorboard") else "none",
         "disable_tqdm": True,
-        "dataloader_pin_memory": torch.cuda.is_available(),
+        "dataloader_pin_memory": gpu,
+        "use_cpu": not gpu,  # else transformers takes bf16 for a wish for a GPU
     }
     defaults = {field.name: field.default for field in fields(Seq2SeqTrainingArguments)}
     for key, value in recipe.training.items():
