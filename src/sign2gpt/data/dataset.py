@@ -119,7 +119,7 @@ class ClipDataset(LabelledRows):
         return self._item(index, None if self.augment is None else self._generator(index))
 
     def variant(self, index: int, number: int, plain: bool = True) -> dict[str, Any]:
-        """A clip augmented in its number-th way, to be stored; number 0 as at evaluation if `plain`.
+        """A clip augmented in its number-th way, to be stored; 0 as at evaluation if `plain`.
 
         The item is that of the clip, with `variant_id` for its id. The variants of one clip asked
         for one after the other decode it once. Raises UserError as an item does.
