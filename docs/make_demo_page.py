@@ -12,8 +12,9 @@ from typing import Any
 HEAD = """# The demo, measured
 
 {runs} runs of `sign2gpt demo`, seeds {seeds}, each with a corpus of its own. The settings are those
-of `recipes/demo`, chosen on dev with seed 0 and frozen before the test split was scored. Machine:
-{machine}. Mean and standard deviation over the seeds.
+of `recipes/demo`, chosen on dev of a corpus of another seed (7) and frozen before any of these test
+splits was looked at; each was scored once. Machine: {machine}. Mean and standard deviation over the
+seeds.
 
 Made by `python docs/make_demo_page.py MACHINE {folders}`.
 """

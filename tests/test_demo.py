@@ -22,7 +22,7 @@ from sign2gpt.train import run
 from sign2gpt.train.recipe import load_recipe
 from sign2gpt.translate import Translator
 
-QUICK = ("training.num_train_epochs=1", "variants=1")
+QUICK = ("training.num_train_epochs=1",)
 Translate = Callable[..., tuple[int, str, str]]
 
 
