@@ -177,8 +177,10 @@ def _encoded(
     """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip."""
     was_training = model.training
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    # Decoding is worth processes of its own; reading stored tokens is not.
+    workers = 2 if kind == TrainOn.frame_tokens.value else 0
     loader = DataLoader(
-        clips, batch_size=CLIPS_AT_ONCE, collate_fn=ClipCollator(with_ids=True), num_workers=2
+        clips, batch_size=CLIPS_AT_ONCE, collate_fn=ClipCollator(with_ids=True), num_workers=workers
     )
     half = torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bf16(model.device))
     done = 0

@@ -14,7 +14,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.progress import Advance
-from sign2gpt.train.inputs import Datasets, fast_bf16
+from sign2gpt.train.inputs import Datasets
 from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ def training_arguments(
         "disable_tqdm": True,
         "dataloader_pin_memory": gpu,
         "use_cpu": not gpu,  # else transformers takes bf16 for a wish for a GPU
-        "bf16": fast_bf16(torch.device("cuda" if gpu else "cpu")),
     }
     defaults = {field.name: field.default for field in fields(Seq2SeqTrainingArguments)}
     for key, value in recipe.training.items():
