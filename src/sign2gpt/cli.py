@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from sign2gpt.errors import UserError
+from sign2gpt.synth import CLIPS
 
 app = typer.Typer(
     help="Sign-language video in, spoken-language sentence out.",
@@ -61,7 +62,7 @@ def demo(
 @app.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder the corpus is written to.")],
-    clips: Annotated[int, typer.Option(min=1, help="How many clips, all splits together.")] = 3960,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips, all splits together.")] = CLIPS,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same frames.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: all cores.")

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from sign2gpt.errors import UserError
 from sign2gpt.progress import Advance, add_bar, progress_display
+from sign2gpt.synth import CLIPS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from sign2gpt.train.recipe import Recipe
 
-CLIPS = 3960
 RECIPE_FOLDER = "runs/demo"  # where the shipped recipes of the demo write
 STAGES = {
     "pretrain": "Stage 1: pseudo-gloss pretraining",

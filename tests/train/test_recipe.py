@@ -40,6 +40,8 @@ def test_overrides_reach_every_level() -> None:
         ("stage=dream", "stage"),
         ("model=3", "give keys and values"),
         ("variants=many", "variants"),
+        ("variants=0", "give 1 or more"),
+        ("max_shift=-1", "give 0 or more"),
     ],
 )
 def test_wrong_keys_and_values_are_named(override: str, hint: str) -> None:

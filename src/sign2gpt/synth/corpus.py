@@ -22,6 +22,7 @@ import numpy as np
 
 from sign2gpt.data.manifest import PARQUET_NAME, ClipRow, write_manifest
 from sign2gpt.errors import UserError
+from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
 from sign2gpt.synth.grammar import glosses, random_meaning, realise
 from sign2gpt.synth.lexicon import sign_of
@@ -35,7 +36,6 @@ FEWEST_CLIPS: Final = 13  # below this there would be no dev clip or no test cli
 PARAPHRASES: Final = 8
 MOST_WORDINGS: Final = 5  # of a document for a language model
 
-CLIPS: Final = 3960
 # Of every 88 clips 80 train, 3 are dev and 5 test clips: 3,600, 135 and 225 of 3,960.
 _CYCLE: Final = 88
 _DEV_PLACES: Final = (6, 36, 66)

@@ -178,7 +178,7 @@ def _encoded(
     was_training = model.training
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     # Decoding is worth processes of its own; reading stored tokens is not.
-    workers = 2 if kind == TrainOn.frame_tokens.value else 0
+    workers = 0 if isinstance(clips, FeatureDataset) else 2
     loader = DataLoader(
         clips, batch_size=CLIPS_AT_ONCE, collate_fn=ClipCollator(with_ids=True), num_workers=workers
     )

@@ -115,6 +115,10 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         reason = str(error).splitlines()[0]
         raise UserError(f"{key} in the recipe {path} cannot be used: {reason}.") from error
     assert isinstance(recipe, Recipe)
+    for name, least in (("variants", 1), ("max_shift", 0), ("max_text_tokens", 1)):
+        value = getattr(recipe, name)
+        if value < least:
+            raise UserError(f"The recipe {path} has {name} = {value}; give {least} or more.")
     return recipe
 
 
