@@ -76,6 +76,11 @@ def test_scores_and_report_are_whole(demo: Path) -> None:
     assert Image.open(demo / "report" / "losses.png").width > 300
 
 
+def test_all_stages_read_the_frame_tokens_that_the_first_one_stored(demo: Path) -> None:
+    written = (demo / "features" / "frame_tokens-train" / "features.npy").stat().st_mtime
+    assert written < (demo / "pretrain" / "model.safetensors").stat().st_mtime
+
+
 def test_frozen_z_kept_stage_1_and_the_frozen_models_stayed_as_they_were(demo: Path) -> None:
     weights = {
         stage: Sign2GPTForConditionalGeneration.from_pretrained(demo / stage).state_dict()

@@ -9,6 +9,7 @@ once. Reference: section 4 of the paper; the numbers are its authors' settings.
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,9 +53,12 @@ class ClipAugment:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name.startswith("crop_"):
-                object.__setattr__(self, field.name, tuple(value))  # a recipe holds lists
+            given = getattr(self, field.name)
+            # A recipe holds lists, and 0 for 0.0: equal settings are to be written equally.
+            pair = field.name.startswith("crop_")
+            value: Any = tuple(map(float, given)) if pair else float(given)
+            object.__setattr__(self, field.name, value)
+            if pair:
                 most = 1.0 if field.name == "crop_scale" else math.inf
                 wrong = len(value) != 2 or not 0 < value[0] <= value[1] <= most
                 allowed = "two rising numbers above 0" + (", at most 1" if most == 1 else "")
