@@ -20,13 +20,13 @@ Made by `python docs/make_demo_page.py MACHINE {folders}`.
 """
 
 
-def value(scores: dict[str, Any], path: str) -> float:
-    for key in path.split("/"):
+def value(scores: dict[str, Any], keys: tuple[str, ...]) -> float:
+    for key in keys:
         scores = scores[key]
     return float(scores)  # type: ignore[arg-type]
 
 
-def row(title: str, runs: list[dict[str, Any]], paths: list[str], digits: int) -> str:
+def row(title: str, runs: list[dict[str, Any]], paths: list[tuple[str, ...]], digits: int) -> str:
     cells = []
     for path in paths:
         values = [value(run, path) for run in runs]
@@ -53,18 +53,18 @@ def page(folders: list[Path], machine: str) -> str:
         "|---|---|---|---|---|",
     ]
     for setting in runs[0]["settings"]:
-        paths = [f"settings/{setting}/{g}/bleu4" for g in ("all", "seen", "unseen")]
-        lines.append(row(setting, runs, [*paths, f"settings/{setting}/all/rouge_l"], 1))
+        paths = [("settings", setting, g, "bleu4") for g in ("all", "seen", "unseen")]
+        lines.append(row(setting, runs, [*paths, ("settings", setting, "all", "rouge_l")], 1))
     lines += ["", "## Controls", "", "| | BLEU-4 |", "|---|---|"]
-    lines += [row(name, runs, [f"controls/{name}"], 1) for name in runs[0]["controls"]]
+    lines += [row(name, runs, [("controls", name)], 1) for name in runs[0]["controls"]]
     lines += [
         row(
             "right content, a wording drawn from the grammar (ceiling)",
             runs,
-            ["paraphrase_ceiling/bleu4"],
+            [("paraphrase_ceiling", "bleu4")],
             1,
         ),
-        row("share of the ceiling reached", runs, ["paraphrase_ceiling/share_reached"], 2),
+        row("share of the ceiling reached", runs, [("paraphrase_ceiling", "share_reached")], 2),
         "",
         "## Pseudo-glosses and spotting",
         "",
@@ -72,12 +72,12 @@ def page(folders: list[Path], machine: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for stage in ("stage 1", "stage 2"):
-        parts = ["presence/precision", "presence/recall", "presence/f1"]
-        parts += ["localisation/mean_iou", "localisation_random/mean_iou"]
-        lines.append(row(stage, runs, [f"spotting/{stage}/{part}" for part in parts], 2))
+        parts = [("presence", name) for name in ("precision", "recall", "f1")]
+        parts += [("localisation", "mean_iou"), ("localisation_random", "mean_iou")]
+        lines.append(row(stage, runs, [("spotting", stage, *part) for part in parts], 2))
     lines += ["", runs[0]["spotting"]["rule"], "", "## Time and memory", "", "| | seconds |"]
     lines += ["|---|---|"]
-    lines += [row(step, runs, [f"seconds/{step}"], 0) for step in runs[0]["seconds"]]
+    lines += [row(step, runs, [("seconds", step)], 0) for step in runs[0]["seconds"]]
     total = [sum(run["seconds"].values()) for run in runs]
     lines.append(f"| **all** | **{mean(total):.0f}** |")
     lines += ["", f"Peak memory: {max(run['peak_memory_gb'] for run in runs):.1f} GB.", ""]
