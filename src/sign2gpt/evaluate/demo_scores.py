@@ -164,7 +164,7 @@ def _report(
     columns = [vocabulary.words] * len(rows)
     truths = with_pseudo_gloss(read_truth(store, rows), columns)
     examples = []
-    for index in np.linspace(0, len(rows) - 1, SHOWN).round().astype(int):
+    for index in (len(rows) * number // SHOWN for number in range(SHOWN)):
         row, clip = rows[index], f"{rows[index].id}.mp4"
         shutil.copyfile(row.file(store), folder / clip)
         video = translator.processor.read(row.file(store))
