@@ -134,3 +134,26 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
         str(tmp_path),
         "manifest",
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("demo", "--out"),
+        ("synth",),
+        ("priors",),
+        ("train", "demo/pretrain", "output="),
+        ("train", "demo/pretrain", "features="),
+    ],
+    ids=lambda command: "-".join(command),
+)
+def test_an_output_that_is_no_folder_is_refused_before_any_work(
+    sign2gpt: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("mine")
+    *first, last = command
+    assigns = last.endswith("=")
+    arguments = [*first, f"{last}{taken / 'x'}"] if assigns else [*command, taken / "x"]
+    ends_in_one_sentence(sign2gpt(*arguments), "is not a folder", "name another")
+    assert taken.read_text() == "mine"

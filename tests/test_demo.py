@@ -219,6 +219,26 @@ def test_wrong_models_are_refused_in_one_sentence(
     refused(translate(clip, model=copy), "weights", str(copy))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", None),
+        ("processor_config.json", "{"),
+        ("pseudo_glosses.json", "{"),
+        ("config.json", "[]"),
+    ],
+)
+def test_a_damaged_part_of_a_model_is_named(
+    demo: Path, translate: Translate, tmp_path: Path, name: str, content: str | None
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(demo / "translate", copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_text(content)
+    refused(translate(next((demo / "report").glob("*.mp4")), model=copy), str(copy))
+
+
 def test_real_clips_of_every_make_go_through(translate: Translate, shared_data: Path) -> None:
     clips = sorted((shared_data / "clips").iterdir())
     code, out, err = translate(*clips, "--json")

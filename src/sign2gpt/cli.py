@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, check_output
 from sign2gpt.synth import CLIPS
 
 app = typer.Typer(
@@ -36,6 +36,12 @@ def main() -> None:
     except UserError as error:
         # From a data worker the sentence comes behind that process's traceback.
         print(f"sign2gpt: {str(error).rpartition('UserError: ')[2].strip()}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        reason = f"{error.filename} cannot be used ({error.strerror})"
+        print(f"sign2gpt: {reason}; mend or name another one.", file=sys.stderr)
         sys.exit(2)
 
 
@@ -184,11 +190,12 @@ def priors(
 ) -> None:
     """Make the demo's two small frozen models again: a vision model of poses, a language model.
 
-    Those that come with the package were made with the defaults: 26 minutes on 2 cores.
+    Those that come with the package were made with the defaults: about an hour on 2 cores.
     """
     from sign2gpt.progress import add_bar, progress_display
     from sign2gpt.train.priors import make_language_prior, make_vision_prior
 
+    check_output(out)
     with progress_display() as progress:
         bar = add_bar(progress, "Vision model")
         make_vision_prior(out / "pose-vit", pictures, epochs, seed, bar)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, check_output
 from sign2gpt.progress import Advance, add_bar, progress_display
 from sign2gpt.synth import CLIPS
 
@@ -48,8 +48,9 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
         The report's folder.
 
     Raises:
-        UserError: `out` holds a demo made with other settings.
+        UserError: `out` holds a demo made with other settings, or cannot be written to.
     """
+    check_output(out)
     _same_settings(out, {"seed": seed, "clips": clips, "overrides": list(overrides)})
     result = out / "report" / "scores.json"
     if result.is_file():

@@ -132,7 +132,9 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
             raise UserError(f"There are no weights in {source}; it needs a model.safetensors file.")
         try:
             model, info = super().from_pretrained(source, *args, output_loading_info=True, **kwargs)
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        except (
+            OSError, RuntimeError, ValueError, AttributeError, TypeError, SafetensorError
+        ) as error:  # fmt: skip
             raise UserError(
                 f"The model in {source} cannot be loaded; copy or train it again "
                 f"({_one_line(error)})."

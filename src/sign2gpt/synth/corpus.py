@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from sign2gpt.data.manifest import PARQUET_NAME, ClipRow, write_manifest
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, check_output
 from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
 from sign2gpt.synth.grammar import glosses, random_meaning, realise
@@ -87,9 +87,10 @@ def make_corpus(
         language: of the sentences; only "de" so far.
 
     Raises UserError for a number of clips, language or annotations that cannot be used, and for a
-    folder that holds another corpus.
+    folder that holds another corpus or cannot be written to.
     """
     out = Path(out)
+    check_output(out)
     if language != "de":
         raise UserError(f"No corpus can be made in {language!r}; the grammar speaks only 'de'.")
     if annotations is None and clips < FEWEST_CLIPS:

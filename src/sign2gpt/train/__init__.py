@@ -20,11 +20,17 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
         UserError: whatever the recipe names cannot be used.
     """
     from transformers import set_seed
+    from transformers.utils import logging
 
+    from sign2gpt.errors import check_output
     from sign2gpt.train.recipe import Stage, seed_of
     from sign2gpt.train.stage import training_arguments
 
+    for folder in (recipe.output, recipe.features):
+        if folder is not None:
+            check_output(Path(folder))
     training_arguments(recipe, "loss", [])  # a wrong value is found before hours of work
+    logging.disable_progress_bar()  # ours says it
     set_seed(seed_of(recipe))  # before the model draws its weights
     if recipe.stage is Stage.pretrain:
         from sign2gpt.train.pretrain import pretrain as stage

@@ -102,7 +102,6 @@ def train_stage(
     """Train, keep the best epoch, and write the finished model's folder."""
     from transformers import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
-    from transformers.utils import logging
 
     from sign2gpt.train.trainer import KeepInBounds, ReportProgress, StageTrainer
 
@@ -127,7 +126,8 @@ def train_stage(
         rate_multipliers=recipe.rate_multipliers,
     )
     trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
-    logging.disable_progress_bar()
+    # A tied weight is saved once; the trainer warns of its other name unless it is told.
+    model._keys_to_ignore_on_save = sorted(model.all_tied_weights_keys) or None
     for folder in checkpoints.glob("checkpoint-*"):
         if not (folder / "trainer_state.json").is_file():  # broken off while it was written
             shutil.rmtree(folder)

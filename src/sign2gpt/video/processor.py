@@ -224,7 +224,14 @@ class Sign2GPTProcessor(ProcessorMixin):
     ) -> Self:
         """Load both from a model's folder (or hub name); UserError where it has none."""
         _check_folder(pretrained_model_name_or_path)
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"The processor or the tokenizer in {pretrained_model_name_or_path} cannot be "
+                f"loaded; copy or train that model again ({reason})."
+            ) from error
 
     @classmethod
     def _get_arguments_from_pretrained(
