@@ -155,6 +155,17 @@ def _print_summary(out: Path, scores: dict[str, Any]) -> None:
         cells = (f"{by_signer[group]['bleu4']:.1f}" for group in ("all", "seen", "unseen"))
         table.add_row(name, *cells)
     console.print(table)
+    controls, spotting = scores["controls"], scores["spotting"]["stage 1"]
+    ceiling = scores["paraphrase_ceiling"]["bleu4"]
+    console.print(
+        f"Right content in a wording drawn from the grammar, a ceiling: {ceiling:.1f}. Sentences "
+        f"of other clips: {controls['shuffled videos']:.1f}. Blank videos: "
+        f"{controls['blank videos']:.1f}.\nSigns, which no gloss taught: F1 "
+        f"{spotting['presence']['f1']:.2f} of what is there, time-IoU "
+        f"{spotting['localisation']['mean_iou']:.2f} of where (at random "
+        f"{spotting['localisation_random']['mean_iou']:.2f}).",
+        highlight=False,
+    )
     for example in scores["examples"]:
         console.print(f"\n[bold]{example['clip']}[/bold]")
         console.print(f"  reference    {example['reference']}")
