@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -172,4 +173,7 @@ def _print_summary(out: Path, scores: dict[str, Any]) -> None:
         console.print(f"  translation  {example['hypothesis']}")
     console.print(f"\nThe report: {out / 'report' / 'index.html'}")
     console.print("Try next:")
-    console.print(f"  {scores['command']}", soft_wrap=True, highlight=False)
+    command = str(scores["command"])
+    if shutil.which("sign2gpt") is None and Path(sys.argv[0]).name == "sign2gpt":
+        command = command.replace("sign2gpt", sys.argv[0], 1)  # as it was called, say by make
+    console.print(f"  {command}", soft_wrap=True, highlight=False)
