@@ -190,7 +190,7 @@ def priors(
 ) -> None:
     """Make the demo's two small frozen models again: a vision model of poses, a language model.
 
-    Those that come with the package were made with the defaults: about an hour on 2 cores.
+    Those that come with the package were made with the defaults: 45 minutes on one core.
     """
     from sign2gpt.progress import add_bar, progress_display
     from sign2gpt.train.priors import make_language_prior, make_vision_prior
