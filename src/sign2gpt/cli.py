@@ -154,6 +154,9 @@ def translate(
         "runs/demo/translate"
     ),
     beams: Annotated[int, typer.Option(min=1, help="Width of the beam search.")] = 4,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second of a folder of frames; 25 if not given.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
@@ -166,7 +169,7 @@ def translate(
     results, failures = [], []
     for clip in clips:
         try:
-            result = translator.translate(clip, num_beams=beams)
+            result = translator.translate(clip, num_beams=beams, source_fps=fps)
         except UserError as error:
             failures.append(str(error))
             print(f"sign2gpt: {error}", file=sys.stderr)

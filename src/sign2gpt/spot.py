@@ -55,8 +55,8 @@ def spot_signs(
             signs.append(
                 SpottedSign(
                     word=words[column],
-                    start=max(0.0, (first - 0.5) * seconds_per_token),
-                    end=min(duration, (past - 0.5) * seconds_per_token),
+                    start=float(max(0.0, (first - 0.5) * seconds_per_token)),
+                    end=float(min(duration, (past - 0.5) * seconds_per_token)),
                     score=float(localisation[first:past, column].sum()),
                 )
             )

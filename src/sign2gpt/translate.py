@@ -93,7 +93,11 @@ class Translator:
         return cls(model, Sign2GPTProcessor.from_pretrained(folder), vocabulary)
 
     def translate(
-        self, clip: str | Path, num_beams: int = 4, threshold: float = THRESHOLD
+        self,
+        clip: str | Path,
+        num_beams: int = 4,
+        threshold: float = THRESHOLD,
+        source_fps: float | None = None,
     ) -> Translation:
         """Translate a video file, a GIF or a folder of frames.
 
@@ -101,11 +105,13 @@ class Translator:
             clip: the file; any frame rate, size and aspect.
             num_beams: width of the beam search.
             threshold: a sign is spotted where E is above it.
+            source_fps: rate of a folder of frames (25 where not given); files know their own.
 
         Raises:
             UserError: the file is missing or cannot be read as a video.
         """
-        return self.translate_batch([self.processor.read(clip)], num_beams, threshold)[0]
+        video = self.processor.read(clip, source_fps=source_fps)
+        return self.translate_batch([video], num_beams, threshold)[0]
 
     @torch.inference_mode()
     def translate_batch(

@@ -110,7 +110,8 @@ def _budget(name: str, models: Mapping[str, Path]) -> str:
 
 
 def _epochs(recipe: Recipe) -> str:
-    return f"{recipe.training.get('num_train_epochs', 3):g} epochs"
+    count = recipe.training.get("num_train_epochs", 3)
+    return f"{count:g} epoch{'' if count == 1 else 's'}"
 
 
 def _spotting(
