@@ -1,0 +1,5 @@
+"""``python -m sign2gpt.cli``."""
+
+from sign2gpt.cli import main
+
+main()

@@ -1,0 +1,32 @@
+"""The command's root and what its verbs share."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Sign-language video in, spoken-language sentence out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+CORPORA, TRAINING, USE = "Corpora", "Training", "Use"
+"""Under which heading of ``--help`` a verb stands."""
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a shipped one.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Overrides of recipe keys, e.g. training.learning_rate=1e-3."),
+]
+
+
+def print_json(value: Any) -> None:
+    """Indented, and readable in any language."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))

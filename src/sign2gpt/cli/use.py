@@ -1,0 +1,71 @@
+"""Verbs that use a trained model and score what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sign2gpt.cli.app import USE, JsonFlag, app, print_json
+from sign2gpt.errors import UserError
+
+
+@app.command(rich_help_panel=USE)
+def translate(
+    clips: Annotated[list[Path], typer.Argument(help="Videos, GIFs or folders of frames.")],
+    model: Annotated[Path, typer.Option(help="A trained model's folder.")] = Path(
+        "runs/demo/translate"
+    ),
+    beams: Annotated[int, typer.Option(min=1, help="Width of the beam search.")] = 4,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second of a folder of frames; 25 if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Translate videos of a person signing, and say where in the video each sign was seen."""
+    from transformers.utils import logging
+
+    from sign2gpt.translate import Translator
+
+    logging.disable_progress_bar()  # loading takes a moment and has nothing to say
+    translator = Translator.from_pretrained(model)
+    results, failures = [], []
+    for clip in clips:
+        try:
+            result = translator.translate(clip, num_beams=beams, source_fps=fps)
+        except UserError as error:
+            failures.append(str(error))
+            print(f"sign2gpt: {error}", file=sys.stderr)
+            continue
+        results.append({"clip": str(clip), **result.as_dict()})
+        if not as_json:
+            print(result.as_text(str(clip) if len(clips) > 1 else None))
+    if as_json:
+        print_json(results)
+    if failures:
+        raise typer.Exit(2)
+
+
+@app.command(rich_help_panel=USE)
+def evaluate(
+    hypotheses: Annotated[Path, typer.Option(help="One generated sentence a line.")],
+    references: Annotated[Path, typer.Option(help="One reference a line, same order.")],
+    convention: Annotated[
+        str, typer.Option(help="Scoring convention: paper or sacrebleu.")
+    ] = "paper",
+    as_json: JsonFlag = False,
+) -> None:
+    """Score translations: BLEU-1 to 4 and ROUGE-L, with the signature that reproduces them."""
+    from dataclasses import asdict
+
+    from sign2gpt.metrics import bleu_rouge, read_lines
+
+    scores = bleu_rouge(read_lines(hypotheses), read_lines(references), convention)
+    if as_json:
+        print_json(asdict(scores))
+        return
+    for name in ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l"):
+        print(f"{name:<8}{getattr(scores, name):8.2f}")
+    print(scores.signature)
