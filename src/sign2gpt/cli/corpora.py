@@ -1,4 +1,4 @@
-"""Verbs that make and look at corpora."""
+"""Verbs that make, prepare and check corpora."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sign2gpt.cli.app import CORPORA, app
+from sign2gpt.errors import UserError
 from sign2gpt.synth import CLIPS
 
 
@@ -33,3 +34,82 @@ def synth(
             out, clips=clips, seed=seed, workers=workers, annotations=annotations, progress=advance
         )
     print(f"The corpus is in {store}.")
+
+
+@app.command(rich_help_panel=CORPORA)
+def prepare(
+    corpus: Annotated[
+        str,
+        typer.Argument(help="phoenix14t, csl-daily, how2sign, openasl or table.", metavar="CORPUS"),
+    ],
+    source: Annotated[
+        Path, typer.Argument(help="The corpus's folder as it is downloaded; for `table`, a table.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder the store is written to.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: all cores.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many clips of each split, to try it out.")
+    ] = None,
+    clip: Annotated[str, typer.Option(help="table: column of videos or frame folders.")] = "path",
+    text: Annotated[str, typer.Option(help="table: column of sentences.")] = "text",
+    split: Annotated[str, typer.Option(help="table: column of splits.")] = "split",
+    only_split: Annotated[
+        str, typer.Option(help="table: all rows are of this split, in place of --split.")
+    ] = "",
+    id: Annotated[
+        str, typer.Option("--id", help="table: column of ids; default: the clip's path.")
+    ] = "",
+    signer: Annotated[str, typer.Option(help="table: column of signers.")] = "",
+    start: Annotated[
+        str, typer.Option(help="table: column of starts in a longer video, seconds or a clock.")
+    ] = "",
+    end: Annotated[str, typer.Option(help="table: column of ends in a longer video.")] = "",
+    fps: Annotated[str, typer.Option(help="table: column of frame rates of frame folders.")] = "",
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="table: what paths are relative to; default: the table's folder."),
+    ] = None,
+) -> None:
+    """Make a store of a corpus in its official layout, or of any table of clips.
+
+    The store has every clip at 256 pixels in H.264, whatever it was, and a manifest. Stopped
+    half-way and started again, it goes on where it was. Clips that cannot be read are listed in
+    prepare.report.json, the rest goes on, and the exit code is 2.
+    """
+    from dataclasses import asdict
+
+    from sign2gpt.corpora.prepare import REPORT_NAME, prepare
+    from sign2gpt.corpora.readers import CORPORA as KNOWN
+    from sign2gpt.corpora.table import TableColumns, read_any_table
+    from sign2gpt.progress import progress_bar
+
+    settings = {"from": str(source.resolve())}
+    if corpus == "table":
+        columns = TableColumns(
+            clip=clip, text=text, split=split, only_split=only_split, id=id, signer=signer,
+            start=start, end=end, fps=fps, clips=clips,
+        )  # fmt: skip
+        settings |= {name: str(value) for name, value in asdict(columns).items() if value}
+        found = read_any_table(source, columns)
+    elif corpus in KNOWN:
+        if not source.is_dir():
+            raise UserError(f"There is no folder {source}; give the folder of {corpus}.")
+        found = KNOWN[corpus].read(source)
+    else:
+        raise UserError(
+            f"There is no reader for the corpus {corpus!r}; give one of {', '.join(KNOWN)}, or "
+            "table."
+        )
+    with progress_bar("Preparing clips") as advance:
+        done = prepare(found, out, corpus, settings, workers=workers, limit=limit, progress=advance)
+    print(f"{done.rows} clips are in {done.store}, {done.made} of them made now.")
+    if done.short:
+        print(f"{len(done.short)} have fewer frames than the annotation says, as {done.short[0]}.")
+    if done.unreadable:
+        first = done.unreadable[0]
+        raise UserError(
+            f"{len(done.unreadable)} clips could not be read, as {first.id}: {first.reason} "
+            f"({out / REPORT_NAME} lists them all)"
+        )

@@ -4,16 +4,14 @@ A store is a folder with one manifest in it: `manifest.parquet` (written by this
 `manifest.csv`, `.tsv` or `.jsonl` made by hand with at least the columns path, text and split.
 """
 
-import csv
-import io
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
 
 PARQUET_NAME = "manifest.parquet"
@@ -33,6 +31,7 @@ class ClipRow:
         fps: frames a second in the clip file.
         width, height: pixels.
         path: the clip (a video file or a folder of frames), relative to the store folder.
+        annotated_frames: what the corpus's annotation says of `frames`.
         source: the corpus or tool it came from.
         sha256: hex digest of the clip file.
     """
@@ -46,6 +45,7 @@ class ClipRow:
     fps: float = 0.0
     width: int = 0
     height: int = 0
+    annotated_frames: int = 0
     source: str = ""
     sha256: str = ""
 
@@ -89,10 +89,9 @@ def read_manifest(store: Path | str, split: str | None = None) -> list[ClipRow]:
     or missing columns, a wrong number, a doubled id, a row without a clip, or an unknown split.
     """
     manifest = find_manifest(Path(store))
-    readers = {".parquet": _parquet_records, ".jsonl": _json_records}
-    records = readers.get(manifest.suffix, _table_records)(manifest)
     rows = _check_rows(
-        ((where, _row(record, f"{manifest}, {where}")) for where, record in records), manifest
+        ((where, _row(record, f"{manifest}, {where}")) for where, record in read_records(manifest)),
+        manifest,
     )
     if split is None:
         return rows
@@ -172,53 +171,3 @@ def _typed(name: str, value: Any, where: str) -> Any:
         sort = "a whole number" if kind is int else "a number"
         raise UserError(f"{where}: {name} is {value!r}; give {sort} not below 0, or nothing.")
     return kind(number)
-
-
-def _parquet_records(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(manifest)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"The manifest {manifest} is not a readable Parquet file ({error}); write it anew."
-        ) from error
-    for number, record in enumerate(table.to_pylist(), 1):
-        yield f"row {number}", record
-
-
-def _json_records(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(_text(manifest).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{manifest}, line {number}: not JSON ({error}); mend it.") from error
-        if not isinstance(record, dict):
-            raise UserError(f"{manifest}, line {number}: not a JSON object; write one a line.")
-        yield f"line {number}", record
-
-
-def _table_records(manifest: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    lines = io.StringIO(_text(manifest), newline="")
-    if manifest.suffix == ".tsv":  # a tab never stands in a cell, and a quote is just a quote
-        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.DictReader(lines)
-    for record in reader:
-        where = f"line {reader.line_num}"
-        if None in record or None in record.values():
-            raise UserError(
-                f"{manifest}, {where}: not as many cells as the {len(reader.fieldnames or [])} "
-                f"columns of the header; quote a cell that holds the separator."
-            )
-        yield where, record
-
-
-def _text(manifest: Path) -> str:
-    try:
-        return manifest.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"The manifest {manifest} is not UTF-8 text; save it as UTF-8.") from error

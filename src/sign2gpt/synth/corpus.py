@@ -6,13 +6,11 @@ H.264 at 25 frames a second.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import multiprocessing
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +19,9 @@ from typing import Any, Final
 import numpy as np
 
 from sign2gpt.data.manifest import PARQUET_NAME, ClipRow, write_manifest
+from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError, check_output
+from sign2gpt.parallel import in_parallel
 from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
 from sign2gpt.synth.grammar import glosses, random_meaning, realise
@@ -32,6 +32,7 @@ from sign2gpt.synth.signer import Signer, signer_named
 TRUTH_NAME: Final = "truth.jsonl"
 ARGUMENTS_NAME: Final = "corpus.json"
 SOURCE: Final = "sign2gpt-synth"
+VIDEO_OPTIONS: Final = {"preset": "ultrafast", "crf": "23"}
 FEWEST_CLIPS: Final = 13  # below this there would be no dev clip or no test clip
 PARAPHRASES: Final = 8
 MOST_WORDINGS: Final = 5  # of a document for a language model
@@ -113,7 +114,7 @@ def make_corpus(
     (out / "clips").mkdir(parents=True, exist_ok=True)
     _write_at_once(out / ARGUMENTS_NAME, json.dumps(arguments, indent=1) + "\n")
     rows, truth = [], []
-    for row, line in _in_parallel(partial(_make_clip, out, seed), planned, workers):
+    for row, line in in_parallel(partial(_make_clip, out, seed), planned, workers):
         rows.append(row)
         truth.append(json.dumps(line, ensure_ascii=False))
         if progress:
@@ -165,20 +166,17 @@ def plans_of(annotations: Path, clips: int, seed: int = 0) -> list[ClipPlan]:
 
     The split is read from the file's name (".train.", ".dev.", ".test."), else it is "train".
     """
-    try:
-        with annotations.open(encoding="utf-8", newline="") as lines:
-            table = list(csv.DictReader(lines, delimiter="|", quoting=csv.QUOTE_NONE))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The annotations {annotations} cannot be read: {error}.") from error
-    wanted = {"name", "speaker", "orth", "translation"}
-    if not table or wanted - set(table[0]):
-        raise UserError(
-            f"{annotations} has no row with the columns {', '.join(sorted(wanted))}; give a "
-            f"'|'-separated table in the layout of PHOENIX14T."
-        )
+    table = []
+    for where, row in read_records(annotations, ("name", "speaker", "orth", "translation")):
+        if empty := next((name for name in ("orth", "translation") if not row[name].strip()), None):
+            raise UserError(f"{annotations}, {where}: nothing stands in {empty!r}; fill it.")
+        table.append(row)
+    if not table:
+        raise UserError(f"The annotations {annotations} have no rows; give some.")
     table = table[:clips]
     names = [row["name"] for row in table]
-    bad = next((n for n in names if not n or n != Path(n).name or names.count(n) > 1), None)
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    bad = next((n for n in names if n in twice or not _plain(n)), None)
     if bad is not None:
         raise UserError(
             f"{annotations} has the clip name {bad!r}, which is empty, a path or there twice; "
@@ -213,23 +211,12 @@ def write_video(path: Path, frames: Iterable[Picture]) -> None:
     import av
     import cv2
 
+    from sign2gpt.video.encode import write_clip
+
     cv2.setNumThreads(1)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with av.open(str(unfinished), "w", format="mp4") as container:
-            stream = container.add_stream(
-                "libx264", FRAMES_PER_SECOND, options={"preset": "ultrafast", "crf": "23"}
-            )
-            stream.width = stream.height = VIEW
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.thread_count = 1
-            for picture in frames:
-                planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p")))
-            container.mux(stream.encode())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    planes = (np.asarray(cv2.cvtColor(f, cv2.COLOR_RGB2YUV_I420), np.uint8) for f in frames)
+    pictures = (av.VideoFrame.from_ndarray(plane, "yuv420p") for plane in planes)
+    write_clip(path, pictures, FRAMES_PER_SECOND, VIDEO_OPTIONS)
 
 
 def _make_clip(
@@ -262,27 +249,8 @@ def _make_clip(
     return row, truth
 
 
-def _in_parallel(
-    make: Callable[[Callable[[], ClipPlan]], tuple[ClipRow, dict[str, Any]]],
-    planned: Sequence[Callable[[], ClipPlan]],
-    workers: int | None,
-) -> Iterator[tuple[ClipRow, dict[str, Any]]]:
-    """Results in the order of `planned`, whoever made them."""
-    workers = min(workers or _cores(), len(planned))
-    if workers <= 1:
-        yield from map(make, planned)
-        return
-    # Not fork: the caller may run threads, which a forked child would lose in mid-lock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(make, planned, chunksize=8)
-
-
-def _cores() -> int:
-    """Those this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _plain(name: str) -> bool:
+    return name == Path(name).name and name.isprintable() and name not in ("", ".", "..")
 
 
 def _same(plan: ClipPlan) -> ClipPlan:

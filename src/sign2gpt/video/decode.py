@@ -8,7 +8,6 @@ are converted to RGB. Frames are chosen by presentation time, so a variable rate
 """
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,18 @@ import numpy as np
 from sign2gpt.errors import UserError
 from sign2gpt.video.convert import FrameConverter, ImageConverter, Size
 from sign2gpt.video.sample import evenly, frame_count, nearest
-from sign2gpt.video.whole import ends_as_promised
+from sign2gpt.video.timeline import (
+    Span,
+    Timeline,
+    cut_short,
+    file_timeline,
+    folder_timeline,
+    images_of,
+    open_video,
+    seek,
+)
 
-FOLDER_FPS = 25.0
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 _MOST_FRAMES = 20_000  # 26 minutes at 12.5 a second: not a sentence, and more than memory holds
-_HOW_TO_MEND = "give a whole mp4, webm or gif file, or a folder of png or jpg frames"
 
 
 @dataclass(frozen=True)
@@ -57,22 +62,21 @@ class ClipInfo:
 
 
 @dataclass(frozen=True)
-class _Timeline:
-    """When the frames of a clip are shown.
+class FrameStream:
+    """A clip being decoded: what is known before, and its frames one by one.
 
     Attributes:
-        times: (frames,) seconds from the first frame, rising.
-        duration: seconds to the end of the last frame.
-        origin: the container's time of the first frame; None where it has no time stamps.
+        count: frames that will come.
+        fps: mean rate of the frames that come, a second.
+        duration: seconds the whole source, or the span of it, lasts.
+        frames: (seconds from the first frame, (H, W, 3) uint8 RGB) of each; UserError where the
+            file breaks off.
     """
 
-    times: np.ndarray
+    count: int
+    fps: float
     duration: float
-    origin: float | None = None
-
-    @property
-    def fps(self) -> float:
-        return len(self.times) / self.duration
+    frames: Iterator[tuple[float, np.ndarray]]
 
 
 def read_clip(
@@ -82,8 +86,30 @@ def read_clip(
     *,
     size: Size = None,
     source_fps: float | None = None,
+    span: Span | None = None,
 ) -> VideoClip:
-    """Read a clip, upright, as RGB frames.
+    """Read a clip, upright, as RGB frames; arguments and errors as `open_clip`."""
+    stream = open_clip(path, fps, max_frames, size=size, source_fps=source_fps, span=span)
+    frames = np.empty(0, dtype=np.uint8)
+    times = np.empty(stream.count, dtype=np.float64)
+    for position, (time, frame) in enumerate(stream.frames):
+        if position == 0:
+            frames = np.empty((stream.count, *frame.shape), dtype=np.uint8)
+        frames[position], times[position] = frame, time
+    return VideoClip(frames, stream.fps, times, stream.duration)
+
+
+def open_clip(
+    path: Path | str,
+    fps: float | None = None,
+    max_frames: int | None = None,
+    *,
+    size: Size = None,
+    source_fps: float | None = None,
+    span: Span | None = None,
+    steady: bool = False,
+) -> FrameStream:
+    """Get ready to decode a clip, upright, as RGB frames one by one.
 
     Args:
         path: an mp4, webm, gif or other video file, or a folder of images in natural order.
@@ -93,28 +119,34 @@ def read_clip(
         size: (height, width) of the returned frames, or a function that gives it from the
             displayed (height, width); None keeps the stored size.
         source_fps: rate of a folder of frames (25 where not given); files know their own.
+        span: the part of a longer video that is the clip.
+        steady: with no `fps` given, a variable rate becomes its mean.
 
     Raises:
-        UserError: the clip is missing, empty, cut short, not a video, has no pictures.
+        UserError: the clip is missing, empty, cut short, not a video, has no pictures, or none in
+            the span.
     """
     path = Path(path)
-    _check(path, fps, max_frames, source_fps)
-    images = _images(path) if path.is_dir() else []
-    timeline = _folder_timeline(images, source_fps) if images else _file_timeline(path)
+    _check(path, fps, max_frames, source_fps, span)
+    images = images_of(path) if path.is_dir() else []
+    if images:
+        timeline = folder_timeline(path, images, source_fps, span)
+        images = images[timeline.skipped :]
+    else:
+        timeline = file_timeline(path, span)
+    fps = timeline.fps if steady and fps is None else fps
     wanted = _target_times(timeline, fps, max_frames, path)
     targets = wanted if max_frames is None else wanted[evenly(len(wanted), max_frames)]
     if images:
         convert = ImageConverter(size)
-        chosen = nearest(timeline.times, targets)
-        kept = [(timeline.times[index], convert(images[index])) for index in chosen]
+        frames = (
+            (float(timeline.times[index]), convert(images[index]))
+            for index in nearest(timeline.times, targets)
+        )
     else:
-        kept = _decode(path, timeline, targets, size)
-    frames = np.empty((len(kept), *kept[0][1].shape), dtype=np.uint8)
-    for position, (_, frame) in enumerate(kept):
-        frames[position] = frame
-    times = np.array([time for time, _ in kept], dtype=np.float64)
+        frames = _decode(path, timeline, targets, size, span)
     rate = (fps or timeline.fps) * len(targets) / len(wanted)  # lower where the cap thins out
-    return VideoClip(frames, rate, times, timeline.duration)
+    return FrameStream(len(targets), rate, timeline.duration, frames)
 
 
 def probe_clip(path: Path | str, *, source_fps: float | None = None) -> ClipInfo:
@@ -122,22 +154,33 @@ def probe_clip(path: Path | str, *, source_fps: float | None = None) -> ClipInfo
     path = Path(path)
     _check(path, None, None, source_fps)
     if path.is_dir():
-        images = _images(path)
-        timeline = _folder_timeline(images, source_fps)
+        images = images_of(path)
+        timeline = folder_timeline(path, images, source_fps)
         height, width = ImageConverter(None)(images[0]).shape[:2]
     else:
-        timeline = _file_timeline(path)
-        first = _decode(path, timeline, np.zeros(1), None, whole=False)
-        height, width = first[0][1].shape[:2]
+        timeline = file_timeline(path)
+        _, first = next(_decode(path, timeline, np.zeros(1), None, whole=False))
+        height, width = first.shape[:2]
     return ClipInfo(len(timeline.times), timeline.fps, width, height, timeline.duration)
 
 
-def _check(path: Path, fps: float | None, max_frames: int | None, source_fps: float | None) -> None:
+def _check(
+    path: Path,
+    fps: float | None,
+    max_frames: int | None,
+    source_fps: float | None,
+    span: Span | None = None,
+) -> None:
     for name, rate in (("fps", fps), ("source_fps", source_fps)):
         if rate is not None and not 0 < rate < math.inf:
             raise UserError(f"{name} is {rate}; give frames a second, above 0.")
     if max_frames is not None and max_frames < 1:
         raise UserError(f"max_frames is {max_frames}; give at least 1, or none for all frames.")
+    if span is not None and not 0 <= span[0] < (math.inf if span[1] is None else span[1]):
+        raise UserError(
+            f"The clip at {path} is to start at {span[0]} s and end at {span[1]} s; give a start "
+            "not below 0 and an end after it."
+        )
     if not path.exists():
         raise UserError(f"There is no clip at {path}; check the path.")
     if path.is_file() and path.stat().st_size == 0:
@@ -145,7 +188,7 @@ def _check(path: Path, fps: float | None, max_frames: int | None, source_fps: fl
 
 
 def _target_times(
-    timeline: _Timeline, fps: float | None, max_frames: int | None, path: Path
+    timeline: Timeline, fps: float | None, max_frames: int | None, path: Path
 ) -> np.ndarray:
     """Seconds at which frames are wanted, rising, before any cap."""
     count = len(timeline.times) if fps is None else frame_count(timeline.duration, fps)
@@ -175,145 +218,50 @@ def _nearest(
             yield previous
 
 
-# ---- folders of frames -----------------------------------------------------------------------
-
-
-def _images(folder: Path) -> list[Path]:
-    """A folder's images in natural order: image2 before image10; UserError where none."""
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
-    if not images:
-        raise UserError(f"The folder {folder} holds no images; {_HOW_TO_MEND}.")
-    return sorted(images, key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[int | str], str]:
-    parts: list[int | str] = re.split(r"(\d+)", path.name)  # text and digits take turns
-    parts[1::2] = [int(digits) for digits in parts[1::2]]
-    return parts, path.name
-
-
-def _folder_timeline(images: list[Path], source_fps: float | None) -> _Timeline:
-    rate = source_fps or FOLDER_FPS
-    return _Timeline(np.arange(len(images)) / rate, len(images) / rate)
-
-
-# ---- files ---------------------------------------------------------------------------------
-
-
-def _open(path: Path) -> tuple[Any, Any]:
-    """The container and its video stream; UserError where there is none."""
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    streams = [
-        stream
-        for stream in container.streams.video
-        # A song's cover is a video stream too.
-        if not stream.disposition & av.stream.Disposition.attached_pic
-    ]
-    format_name = container.format.name
-    problem = None
-    if format_name == "tty":
-        problem = "is not a video"  # FFmpeg would draw a text file's letters as pictures
-    elif not streams and not container.streams.audio:
-        problem = "is not a video, or is cut short or damaged"
-    elif not streams:
-        problem = "has sound but no pictures"
-    elif format_name == "image2" or format_name.endswith("_pipe"):
-        problem = "is a single picture"
-    if problem:
-        container.close()
-        raise UserError(f"The clip {path} {problem}; {_HOW_TO_MEND}.")
-    return container, streams[0]
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = getattr(error, "strerror", None) or error
-    return UserError(
-        f"The clip {path} is not a video, or is cut short or damaged ({reason}); {_HOW_TO_MEND}."
-    )
-
-
-def _file_timeline(path: Path) -> _Timeline:
-    """Walk a file's packets, undecoded; UserError where it holds less than it says."""
-    container, stream = _open(path)
-    shown: list[tuple[int | None, int]] = []  # time stamp and duration, in the stream's ticks
-    packets, end = 0, 0.0
-    with container:
-        try:
-            for packet in container.demux():
-                if packet.size == 0:  # the end, or a repeated picture
-                    continue
-                if packet.pts is not None:
-                    end = max(end, float((packet.pts + packet.duration) * packet.time_base))
-                if packet.stream_index == stream.index:
-                    packets += 1
-                    if not packet.is_discard:
-                        shown.append((packet.pts, packet.duration))
-        except (av.FFmpegError, OSError) as error:
-            raise _unreadable(path, error) from error
-        if not shown:
-            raise UserError(f"The clip {path} holds no frames; {_HOW_TO_MEND}.")
-        promised = (container.duration or 0) / av.time_base
-        if not ends_as_promised(path, container.format.name, end, promised):
-            raise _cut_short(path, packets)
-        rate = float(stream.guessed_rate or stream.average_rate or FOLDER_FPS)
-        tick = float(stream.time_base)
-        steady = container.format.name == "avi"  # keeps no presentation times; FFmpeg guesses
-    if steady or any(stamp is None for stamp, _ in shown):
-        return _Timeline(np.arange(len(shown)) / rate, len(shown) / rate, origin=None)
-    shown.sort()
-    times = np.array([stamp for stamp, _ in shown]) * tick
-    length = shown[-1][1] * tick
-    if length <= 0:
-        length = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
-    return _Timeline(times - times[0], float(times[-1] - times[0]) + length, float(times[0]))
-
-
-def _cut_short(path: Path, frames: int) -> UserError:
-    return UserError(
-        f"The clip {path} is cut short or damaged: only {frames} frames came out of it; "
-        f"copy or download it again."
-    )
-
-
 def _decode(
-    path: Path, timeline: _Timeline, targets: np.ndarray, size: Size, whole: bool = True
-) -> list[tuple[float, np.ndarray]]:
+    path: Path,
+    timeline: Timeline,
+    targets: np.ndarray,
+    size: Size,
+    span: Span | None = None,
+    whole: bool = True,
+) -> Iterator[tuple[float, np.ndarray]]:
     """Decode a file and convert the frames nearest to `targets`; UserError where it breaks off."""
-    container, stream = _open(path)
+    container, stream = open_video(path)
     convert = FrameConverter(size, float(stream.sample_aspect_ratio or 1))
     decoded, last = 0, 0.0
+    end = float(timeline.times[-1])
 
     def shown() -> Iterator[tuple[float, Any]]:
         nonlocal decoded, last
+        if span is not None and timeline.origin is not None:
+            seek(container, stream, span[0])
         for frame in container.decode(stream):
             if timeline.origin is None or frame.time is None:
-                last = decoded / timeline.fps
+                time = (decoded - timeline.skipped) / timeline.fps
             else:
-                last = frame.time - timeline.origin
+                time = frame.time - timeline.origin
             decoded += 1
-            yield last, frame
+            if span is not None and time < -1e-4:
+                continue
+            if span is not None and time > end + 1e-4:
+                return
+            last = time
+            yield time, frame
             if not whole:
                 return
 
-    kept: list[tuple[float, np.ndarray]] = []
-    source: Any = None
+    given, source, image = 0, None, np.empty(0, dtype=np.uint8)
     with container:
         try:
             for time, frame in _nearest(shown(), targets):
-                repeated = frame is source
-                kept.append((time, kept[-1][1] if repeated else convert(frame)))
-                source = frame
+                if frame is not source:
+                    source, image = frame, convert(frame)
+                given += 1
+                yield time, image
         except (av.FFmpegError, OSError) as error:
-            raise _cut_short(path, decoded) from error
+            raise cut_short(path, decoded) from error
     # A decoder may pass over frames before the first key frame of a healthy file, so it is the
     # end that has to be reached, not the count.
-    if not kept or (whole and last < timeline.times[-1] - 3 / timeline.fps - 0.1):
-        raise _cut_short(path, decoded)
-    return kept
+    if not given or (whole and last < end - 3 / timeline.fps - 0.1):
+        raise cut_short(path, decoded)

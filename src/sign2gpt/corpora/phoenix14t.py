@@ -3,41 +3,49 @@
     annotations/manual/PHOENIX-2014-T.{train,dev,test}.corpus.csv
     features/fullFrame-210x260px/{train,dev,test}/NAME/imagesNNNN.png
 
-below the corpus folder, or below PHOENIX-2014-T/ in it as the archive unpacks.
+below the corpus folder, or below PHOENIX-2014-T/ in it as the archive unpacks. The frames are
+squeezed: they are to be seen at 210 x 300.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
-from sign2gpt.data.annotations import frame_folder_row, read_table, split_tables
-from sign2gpt.data.manifest import ClipRow
+from sign2gpt.corpora.corpus import Corpus, SourceClip, split_tables
+from sign2gpt.data.tables import read_records
 
 FPS = 25.0
+PIXEL_SHAPE = Fraction(260, 300)
 
 
-def read_phoenix14t(corpus: Path) -> Iterator[ClipRow]:
-    """Yield the clips of the splits whose annotations are there.
-
-    Raises:
-        UserError: no annotations, a column missing, or a clip without frames.
-    """
+def read_phoenix14t(corpus: Path) -> Iterator[SourceClip]:
+    """Yield the clips of the splits whose annotations are there."""
     roots = [corpus, corpus / "PHOENIX-2014-T", corpus / "PHOENIX-2014-T-release-v3/PHOENIX-2014-T"]
     tables = split_tables(
         [root / "annotations" / "manual" for root in roots], "PHOENIX-2014-T.{split}.corpus.csv"
     )
     for split, table in tables.items():
         frames = table.parents[2] / "features" / "fullFrame-210x260px" / split
-        for record in read_table(table, "|", ("name", "speaker", "translation")):
+        for _, record in read_records(table, ("name", "speaker", "translation")):
             # The table's `video` says NAME/1/*.png, while the frames lie in NAME itself.
             folder = frames / record["name"]
             nested = folder / "1"
-            yield frame_folder_row(
-                corpus,
-                nested if nested.is_dir() else folder,
+            yield SourceClip(
                 id=record["name"],
                 split=split,
                 text=record["translation"],
+                clip=nested if nested.is_dir() else folder,
                 signer=record["speaker"],
                 fps=FPS,
-                source="phoenix14t",
+                pixel_shape=PIXEL_SHAPE,
             )
+
+
+PHOENIX14T = Corpus(
+    name="phoenix14t",
+    title="RWTH-PHOENIX-Weather 2014T",
+    language="de",
+    read=read_phoenix14t,
+    sizes={"train": (7096,), "dev": (519,), "test": (642,)},
+    remarks=("32 of the 642 test sentences also stand in train; that is how it was published.",),
+)

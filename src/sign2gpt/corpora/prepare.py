@@ -1,0 +1,215 @@
+"""A corpus as its owner keeps it -> a store: clips of 256 pixels in H.264 and a manifest.
+
+A clip's file stands whole or not at all, so work that was stopped goes on where it was, and doing
+it again does nothing. What cannot be read is listed with its reason, and the rest goes on.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sign2gpt.corpora.corpus import SourceClip
+from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
+from sign2gpt.errors import UserError, check_output
+from sign2gpt.parallel import in_parallel
+from sign2gpt.progress import Advance
+from sign2gpt.video.decode import open_clip, probe_clip
+from sign2gpt.video.encode import stored_size, write_clip
+
+REPORT_NAME = "prepare.report.json"
+SETTINGS_NAME = "prepare.json"
+_CLIPS = "clips"
+_LONGEST_NAME = 200  # bytes; file systems take 255
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A clip that could not be prepared, and why."""
+
+    id: str
+    split: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a corpus.
+
+    Attributes:
+        store: the folder.
+        rows: clips in it.
+        made: how many of them were made this time.
+        unreadable: those that are not in it.
+        short: ids of clips with fewer frames than the annotation says.
+    """
+
+    store: Path
+    rows: int
+    made: int
+    unreadable: list[Unreadable]
+    short: list[str]
+
+
+def prepare(
+    clips: Iterable[SourceClip],
+    store: Path,
+    source: str,
+    settings: dict[str, Any],
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    progress: Advance | None = None,
+) -> Prepared:
+    """Write the clips of a corpus to a store, those that are not there yet.
+
+    Args:
+        clips: what a reader gives.
+        store: the folder, new or of an earlier call with the same settings.
+        source: the corpus's name, for the manifest.
+        settings: what the store is made of, for the record; has to be JSON.
+        workers: processes; all cores where None.
+        limit: only so many clips of each split.
+        progress: called with (clips done, clips in all).
+
+    Raises:
+        UserError: annotations that cannot be used, a store of something else, an id that is there
+            twice, or no clip that can be read.
+    """
+    chosen = _chosen(clips, limit)
+    check_output(store)
+    _claim(store, {"source": source, **settings})
+    folder = store / _CLIPS
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".*.mp4.*"):  # of a process that was killed
+        left.unlink(missing_ok=True)
+    rows: list[ClipRow] = []
+    unreadable: list[Unreadable] = []
+    made = 0
+    work = partial(_prepare_clip, store, source)
+    for done, (result, new) in enumerate(in_parallel(work, chosen, workers, chunk=4), 1):
+        if isinstance(result, Unreadable):
+            unreadable.append(result)
+        else:
+            rows.append(result)
+            made += new
+        if progress is not None:
+            progress(done, len(chosen))
+    short = [row.id for row in rows if 0 < row.frames < row.annotated_frames]
+    prepared = Prepared(store, len(rows), made, unreadable, short)
+    report = {
+        "source": source,
+        **settings,
+        "clips": len(rows),
+        "splits": dict(Counter(row.split for row in rows)),
+        "frames": sum(row.frames for row in rows),
+        "shorter_than_annotated": short,
+        "unreadable": [asdict(clip) for clip in unreadable],
+    }
+    _write_json(store / REPORT_NAME, report)
+    if not rows:
+        (store / PARQUET_NAME).unlink(missing_ok=True)
+        raise UserError(
+            f"None of the {len(chosen)} clips can be read, the first because: "
+            f"{unreadable[0].reason} ({store / REPORT_NAME} has the rest)"
+        )
+    write_manifest(store, rows)
+    return prepared
+
+
+def clip_file(clip_id: str) -> str:
+    """A clip's path in its store; ids may be anything, file names may not."""
+    name = quote(clip_id, safe=" !#$&'()+,;=@[]{}~^`") if _awkward(clip_id) else clip_id
+    if len(name.encode()) > _LONGEST_NAME:
+        name = hashlib.sha256(clip_id.encode()).hexdigest()
+    return f"{_CLIPS}/{name}.mp4"
+
+
+def _awkward(clip_id: str) -> bool:
+    wrong = any(mark in '/\\:*?"<>|%' or not mark.isprintable() for mark in clip_id)
+    return wrong or clip_id.startswith(".")
+
+
+def _chosen(clips: Iterable[SourceClip], limit: int | None) -> list[SourceClip]:
+    chosen: dict[str, SourceClip] = {}
+    taken: dict[str, int] = {}
+    for clip in clips:
+        if clip.id in chosen:
+            raise UserError(
+                f"The clip {clip.id!r} is in the annotations twice; give every clip its own id."
+            )
+        if not clip.text.strip():
+            raise UserError(f"The clip {clip.id!r} has no sentence; fill it in, or leave it out.")
+        taken[clip.split] = taken.get(clip.split, 0) + 1
+        if limit is None or taken[clip.split] <= limit:
+            chosen[clip.id] = clip
+    if not chosen:
+        raise UserError("The annotations name no clips; give some.")
+    return list(chosen.values())
+
+
+def _claim(store: Path, settings: dict[str, Any]) -> None:
+    """Note what the store is made of; UserError where it is of something else already."""
+    noted = store / SETTINGS_NAME
+    if noted.is_file():
+        try:
+            same = json.loads(noted.read_text(encoding="utf-8")) == settings
+        except ValueError:
+            same = False
+        if not same:
+            raise UserError(
+                f"{store} holds a store prepared from something else ({SETTINGS_NAME} says what); "
+                "give a new folder, or delete that one."
+            )
+        return
+    foreign = [name for name in MANIFEST_NAMES if (store / name).exists()]
+    if foreign:
+        raise UserError(f"{store} holds another store ({foreign[0]}); give a new folder.")
+    store.mkdir(parents=True, exist_ok=True)
+    _write_json(noted, settings)
+
+
+def _prepare_clip(store: Path, source: str, clip: SourceClip) -> tuple[ClipRow | Unreadable, bool]:
+    """A clip's row, or why there is none; and whether its file was made just now."""
+    path = store / clip_file(clip.id)
+    new = not path.is_file()
+    annotated = clip.annotated_frames
+    try:
+        if new:
+            stream = open_clip(
+                clip.clip, size=stored_size, source_fps=clip.fps, span=clip.span, steady=True
+            )
+            pictures = (picture for _, picture in stream.frames)
+            write_clip(path, pictures, stream.fps, pixel_shape=clip.pixel_shape)
+        info = probe_clip(path)
+    except UserError as error:
+        return Unreadable(clip.id, clip.split, str(error)), False
+    if clip.span is not None and clip.span[1] is not None:
+        annotated = annotated or round((clip.span[1] - clip.span[0]) * info.fps)
+    row = ClipRow(
+        id=clip.id,
+        split=clip.split,
+        text=clip.text,
+        path=clip_file(clip.id),
+        signer=clip.signer,
+        frames=info.frames,
+        fps=round(info.fps, 4),
+        width=info.width,
+        height=info.height,
+        annotated_frames=annotated,
+        source=source,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    return row, new
+
+
+def _write_json(path: Path, content: Any) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    unfinished.replace(path)

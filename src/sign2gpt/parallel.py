@@ -1,0 +1,52 @@
+"""Work spread over processes, its results in order."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from sign2gpt.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_parallel(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None = None,
+    chunk: int = 8,
+) -> Iterator[Result]:
+    """`work` of each item, in the order of `items`, whoever did it.
+
+    Args:
+        work: a function that other processes can import (or a partial of one).
+        workers: processes; all cores this process may use where None. One works in this process.
+        chunk: items handed over at a time.
+
+    Raises:
+        UserError: a process was killed, by the system for its memory, say.
+    """
+    workers = min(workers or cores(), len(items))
+    if workers <= 1:
+        yield from map(work, items)
+        return
+    # Not fork: the caller may run threads, which a forked child would lose in mid-lock.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            yield from pool.map(work, items, chunksize=chunk)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "A process that worked beside this one was killed, maybe for want of memory; run "
+                "the same command again, with fewer --workers, and it goes on."
+            ) from error
+
+
+def cores() -> int:
+    """Those this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
