@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +106,32 @@ def test_a_clip_follows_from_seed_and_number() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_splits_share_no_sentence_and_have_signers_of_their_own() -> None:
-    plans = [plan_clip(number) for number in range(880)]
+def test_a_clip_shows_the_same_in_every_language() -> None:
+    for number in range(120):
+        german, english = (plan_clip(number, 5, language) for language in ("de", "en"))
+        assert german == replace(english, text=german.text, paraphrases=german.paraphrases)
+        assert not {german.text, *german.paraphrases} & {english.text, *english.paraphrases}
+
+
+def test_an_english_corpus_has_the_videos_of_the_german_one(store: Path, tmp_path: Path) -> None:
+    english = make_corpus(tmp_path / "corpus", CLIPS, 3, workers=1, language="en")
+    made, known = contents(english), contents(store)
+    assert made.keys() == known.keys()
+    assert {path for path in made if made[path] != known[path]} == {
+        "corpus.json", "manifest.parquet", "truth.jsonl",
+    }  # fmt: skip
+    assert json.loads((english / "corpus.json").read_text())["language"] == "en"
+    lines = [json.loads(line) for line in (english / "truth.jsonl").read_text().splitlines()]
+    for number, (row, line) in enumerate(zip(read_manifest(english), lines, strict=True)):
+        plan = plan_clip(number, 3, "en")
+        assert (row.text, line["paraphrases"]) == (plan.text, list(plan.paraphrases))
+    with pytest.raises(UserError, match="other arguments"):
+        make_corpus(english, CLIPS, 3)
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_splits_share_no_sentence_and_have_signers_of_their_own(language: str) -> None:
+    plans = [plan_clip(number, language=language) for number in range(880)]
     assert Counter(plan.split for plan in plans) == {"train": 800, "dev": 30, "test": 50}
     parts = {s: [plan for plan in plans if plan.split == s] for s in ("train", "dev", "test")}
     for one, two in (("train", "dev"), ("train", "test"), ("dev", "test")):
@@ -120,13 +145,15 @@ def test_splits_share_no_sentence_and_have_signers_of_their_own() -> None:
         assert 1 / 3 <= share <= 2 / 3
 
 
-def test_train_documents_hold_no_wording_of_a_held_out_clip() -> None:
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_train_documents_hold_no_wording_of_a_held_out_clip(language: str) -> None:
     rng = np.random.default_rng(0)
-    documents = [train_document(rng) for _ in range(1000)]
+    documents = [train_document(rng, language) for _ in range(1000)]
     assert {len(document) for document in documents} == {1, 2, 3, 4, 5}
     lines = {line for document in documents for line in document}
     assert len(lines) > 2000
-    held_out = [plan for plan in map(plan_clip, range(440)) if plan.split != "train"]
+    plans = [plan_clip(number, language=language) for number in range(440)]
+    held_out = [plan for plan in plans if plan.split != "train"]
     assert not lines & {text for plan in held_out for text in (plan.text, *plan.paraphrases)}
 
 
@@ -173,7 +200,7 @@ def test_bad_annotations_are_refused(content: str, said: str, tmp_path: Path) ->
 def test_what_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dev or test"):
         make_corpus(tmp_path / "few", clips=5)
-    with pytest.raises(UserError, match="'fr'"):
+    with pytest.raises(UserError, match=r"'fr'.*'de' and 'en'"):
         make_corpus(tmp_path / "french", language="fr")
     with pytest.raises(UserError, match="no table at"):
         make_corpus(tmp_path / "none", annotations=tmp_path / "none.csv")

@@ -24,14 +24,23 @@ def synth(
         Path | None,
         typer.Option(help="Sign the orth column of a PHOENIX-layout CSV instead of the grammar."),
     ] = None,
+    language: Annotated[
+        str, typer.Option(help="Of the grammar's sentences, de or en; same videos.")
+    ] = "de",
 ) -> None:
-    """Make a signed-language corpus: drawn signers, German weather sentences, ground truth."""
+    """Make a signed-language corpus: drawn signers, weather sentences, ground truth."""
     from sign2gpt.progress import progress_bar
     from sign2gpt.synth.corpus import make_corpus
 
     with progress_bar("Drawing clips") as advance:
         store = make_corpus(
-            out, clips=clips, seed=seed, workers=workers, annotations=annotations, progress=advance
+            out,
+            clips=clips,
+            seed=seed,
+            workers=workers,
+            annotations=annotations,
+            progress=advance,
+            language=language,
         )
     print(f"The corpus is in {store}.")
 

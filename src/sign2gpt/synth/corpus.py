@@ -24,7 +24,7 @@ from sign2gpt.errors import UserError, check_output
 from sign2gpt.parallel import in_parallel
 from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
-from sign2gpt.synth.grammar import glosses, random_meaning, realise
+from sign2gpt.synth.grammar import LANGUAGES, glosses, random_meaning, realise
 from sign2gpt.synth.lexicon import sign_of
 from sign2gpt.synth.motion import FRAMES_PER_SECOND, SignedGloss, sign_sequence
 from sign2gpt.synth.signer import Signer, signer_named
@@ -85,21 +85,23 @@ def make_corpus(
         annotations: a `|`-separated table in the layout of PHOENIX14T; its `orth` column is
             signed instead, with its own sentences, speakers and splits.
         progress: called with (clips done, clips in all).
-        language: of the sentences; only "de" so far.
+        language: of the sentences, "de" or "en"; the videos are the same in each. It does not
+            concern `annotations`, which bring their own sentences.
 
     Raises UserError for a number of clips, language or annotations that cannot be used, and for a
     folder that holds another corpus or cannot be written to.
     """
     out = Path(out)
     check_output(out)
-    if language != "de":
-        raise UserError(f"No corpus can be made in {language!r}; the grammar speaks only 'de'.")
+    if language not in LANGUAGES:
+        spoken = " and ".join(map(repr, LANGUAGES))
+        raise UserError(f"No corpus can be made in {language!r}; the grammar speaks {spoken}.")
     if annotations is None and clips < FEWEST_CLIPS:
         raise UserError(
             f"A corpus of {clips} clips has no dev or test clip; ask for {FEWEST_CLIPS} or more."
         )
     planned = (
-        [partial(plan_clip, number, seed) for number in range(clips)]
+        [partial(plan_clip, number, seed, language) for number in range(clips)]
         if annotations is None
         else [partial(_same, plan) for plan in plans_of(Path(annotations), clips, seed)]
     )
@@ -124,8 +126,11 @@ def make_corpus(
     return out
 
 
-def plan_clip(number: int, seed: int = 0) -> ClipPlan:
-    """Decide what clip `number` of the corpus of `seed` shows, without rendering it."""
+def plan_clip(number: int, seed: int = 0, language: str = "de") -> ClipPlan:
+    """Decide what clip `number` of the corpus of `seed` shows, without rendering it.
+
+    It shows the same in every language, down to the frame.
+    """
     rng = np.random.default_rng([seed, number])
     place = number % _CYCLE
     split = "dev" if place in _DEV_PLACES else "test" if place in _TEST_PLACES else "train"
@@ -138,18 +143,22 @@ def plan_clip(number: int, seed: int = 0) -> ClipPlan:
     while _share(glosses(meaning)) not in _SHARES[split]:
         meaning = random_meaning(rng)
     text = realise(meaning, rng)
+    signer = str(rng.choice(signers))
+    if language != "de":  # only here: the signer is drawn after the German sentence
+        rng = np.random.default_rng([seed, number, 3])
+        text = realise(meaning, rng, language)
     return ClipPlan(
         id=f"{number:05d}",
         split=split,
-        signer=str(rng.choice(signers)),
+        signer=signer,
         text=text,
         glosses=glosses(meaning),
-        paraphrases=tuple(realise(meaning, rng) for _ in range(PARAPHRASES)),
+        paraphrases=tuple(realise(meaning, rng, language) for _ in range(PARAPHRASES)),
         key=(seed, number, 1),
     )
 
 
-def train_document(rng: np.random.Generator) -> list[str]:
+def train_document(rng: np.random.Generator, language: str = "de") -> list[str]:
     """One forecast in 1 to `MOST_WORDINGS` wordings, of a meaning that no dev or test clip has.
 
     A language model that read only these has seen no wording of a sentence it is tested on,
@@ -158,7 +167,7 @@ def train_document(rng: np.random.Generator) -> list[str]:
     meaning = random_meaning(rng)
     while _share(glosses(meaning)) not in _SHARES["train"]:
         meaning = random_meaning(rng)
-    return [realise(meaning, rng) for _ in range(rng.integers(MOST_WORDINGS) + 1)]
+    return [realise(meaning, rng, language) for _ in range(rng.integers(MOST_WORDINGS) + 1)]
 
 
 def plans_of(annotations: Path, clips: int, seed: int = 0) -> list[ClipPlan]:

@@ -1,124 +1,110 @@
-"""Words of the invented forecasts: what may fill a template's slots, with glosses and inflection.
+"""What may fill a template's slots, and how each value is signed; how it is said is elsewhere.
 
-An entry is (glosses, wordings): the wordings are interchangeable, the first the usual one.
-Adjectives are stems ("stark"), which `grammar` inflects; nouns carry gender and dative.
+Values are named by their usual German word, as the signs are. A noun may carry an adjective before
+it ("stark regen").
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-Phrases = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+Signs = dict[str, tuple[str, ...]]
+"""The glosses of each value, in signed order."""
 
 
-@dataclass(frozen=True)
-class Noun:
-    """A noun without article: gender m, f, n or p (plural); dative where it differs."""
-
-    glosses: tuple[str, ...]
-    word: str
-    gender: str
-    dative: str = ""
+def _named(words: Iterable[str]) -> Signs:
+    """Each with a sign of its own name."""
+    return {word: (word.upper(),) for word in words}
 
 
-_DAYS: Final = ("montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonntag")
-TIMES: Final[Phrases] = {
-    **{day: ((day.upper(),), (f"am {day}", f"am kommenden {day}")) for day in _DAYS},
-    **{f"{day}abend": ((day.upper(), "ABEND"), (f"am {day}abend",)) for day in _DAYS},
-    **{f"nacht {day}": (("NACHT", day.upper()), (f"in der nacht zum {day}",)) for day in _DAYS},
-    "heute": (("HEUTE",), ("heute",)),
-    "morgen": (("MORGEN",), ("morgen",)),
-    "übermorgen": (("ÜBERMORGEN",), ("übermorgen",)),
-    "nacht": (("NACHT",), ("in der nacht", "nachts")),
-    "abend": (("ABEND",), ("am abend", "abends")),
-    "vormittag": (("VORMITTAG",), ("am vormittag", "vormittags")),
-    "nachmittag": (("NACHMITTAG",), ("am nachmittag", "nachmittags")),
-    "mittag": (("MITTAG",), ("am mittag", "mittags")),
-    "heute abend": (("HEUTE", "ABEND"), ("heute abend",)),
-    "heute nacht": (("HEUTE", "NACHT"), ("heute nacht", "in dieser nacht")),
-    "morgen früh": (("MORGEN", "FRÜH"), ("morgen früh",)),
-    "wochenende": (("WOCHENENDE",), ("am wochenende",)),
-    "nächste woche": (("NÄCHST", "WOCHE"), ("nächste woche", "in der nächsten woche")),
-    "nächste tage": (("NÄCHST", "TAG"), ("in den nächsten tagen",)),
+def _noun_phrases(nouns: Sequence[str]) -> tuple[str, ...]:
+    """Each noun alone and with each of its adjectives: "regen", "stark regen"."""
+    alone = tuple(nouns)
+    return alone + tuple(f"{q} {noun}" for noun in nouns for q in _QUALITIES.get(noun, ()))
+
+
+DAYS: Final = ("montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonntag")
+_TIMES: Final[Signs] = {
+    **_named(DAYS),
+    **{f"{day}abend": (day.upper(), "ABEND") for day in DAYS},
+    **{f"nacht {day}": ("NACHT", day.upper()) for day in DAYS},
+    **_named(("heute", "morgen", "übermorgen")),
+    **_named(("nacht", "abend", "vormittag", "nachmittag", "mittag")),
+    "heute abend": ("HEUTE", "ABEND"),
+    "heute nacht": ("HEUTE", "NACHT"),
+    "morgen früh": ("MORGEN", "FRÜH"),
+    "wochenende": ("WOCHENENDE",),
+    "nächste woche": ("NÄCHST", "WOCHE"),
+    "nächste tage": ("NÄCHST", "TAG"),
 }
-_LANDS: Final = ("bayern", "sachsen", "hessen", "thüringen", "brandenburg", "berlin", "hamburg",
-                 "münchen", "köln", "deutschland", "österreich")  # fmt: skip
-PLACES: Final[Phrases] = {
-    **{land: ((land.upper(),), (f"in {land}", f"in ganz {land}")) for land in _LANDS},
-    "norden": (("NORD",), ("im norden",)),
-    "süden": (("SÜD",), ("im süden",)),
-    "westen": (("WEST",), ("im westen",)),
-    "osten": (("OST",), ("im osten",)),
-    "nordosten": (("NORD", "OST"), ("im nordosten",)),
-    "nordwesten": (("NORD", "WEST"), ("im nordwesten",)),
-    "südosten": (("SÜD", "OST"), ("im südosten",)),
-    "südwesten": (("SÜD", "WEST"), ("im südwesten",)),
-    "mitte": (("MITTE",), ("in der mitte",)),
-    "küste": (("KÜSTE",), ("an der küste", "an den küsten")),
-    "nordsee": (("NORD", "SEE"), ("an der nordsee",)),
-    "ostsee": (("OST", "SEE"), ("an der ostsee",)),
-    "alpen": (("ALPEN",), ("in den alpen", "an den alpen")),
-    "berge": (("BERG",), ("in den bergen",)),
-    "täler": (("TAL",), ("in den tälern",)),
-    "bodensee": (("BODENSEE",), ("am bodensee",)),
-    "schwarzwald": (("SCHWARZ", "WALD"), ("im schwarzwald",)),
-    "harz": (("HARZ",), ("im harz",)),
-    "eifel": (("EIFEL",), ("in der eifel",)),
-    "schweiz": (("SCHWEIZ",), ("in der schweiz",)),
+LANDS: Final = ("bayern", "sachsen", "hessen", "thüringen", "brandenburg", "berlin", "hamburg",
+                "münchen", "köln", "deutschland", "österreich")  # fmt: skip
+_PLACES: Final[Signs] = {
+    **_named(LANDS),
+    "norden": ("NORD",),
+    "süden": ("SÜD",),
+    "westen": ("WEST",),
+    "osten": ("OST",),
+    "nordosten": ("NORD", "OST"),
+    "nordwesten": ("NORD", "WEST"),
+    "südosten": ("SÜD", "OST"),
+    "südwesten": ("SÜD", "WEST"),
+    "mitte": ("MITTE",),
+    "küste": ("KÜSTE",),
+    "nordsee": ("NORD", "SEE"),
+    "ostsee": ("OST", "SEE"),
+    "alpen": ("ALPEN",),
+    "berge": ("BERG",),
+    "täler": ("TAL",),
+    "bodensee": ("BODENSEE",),
+    "schwarzwald": ("SCHWARZ", "WALD"),
+    "harz": ("HARZ",),
+    "eifel": ("EIFEL",),
+    "schweiz": ("SCHWEIZ",),
 }
-RIVERS: Final[Phrases] = {
-    "rhein": (("RHEIN",), ("am rhein",)),
-    "elbe": (("ELBE",), ("an der elbe",)),
-    "donau": (("DONAU",), ("an der donau",)),
-    "oder": (("ODER",), ("an der oder",)),
-}
-COUNTRIES: Final[Phrases] = {
-    land: ((land.upper(),), (land,))
-    for land in ("frankreich", "polen", "spanien", "italien", "england", "skandinavien", "russland")
-}
-# Wind "aus norden", turning "auf nord".
-DIRECTIONS: Final[Phrases] = {
-    "nord": (("NORD",), ("norden",)),
-    "süd": (("SÜD",), ("süden",)),
-    "west": (("WEST",), ("westen",)),
-    "ost": (("OST",), ("osten",)),
-    "nordost": (("NORD", "OST"), ("nordosten",)),
-    "nordwest": (("NORD", "WEST"), ("nordwesten",)),
-    "südost": (("SÜD", "OST"), ("südosten",)),
-    "südwest": (("SÜD", "WEST"), ("südwesten",)),
+_COUNTRIES: Final = ("frankreich", "polen", "spanien", "italien", "england", "skandinavien",
+                     "russland")  # fmt: skip
+_DIRECTIONS: Final[Signs] = {
+    "nord": ("NORD",),
+    "süd": ("SÜD",),
+    "west": ("WEST",),
+    "ost": ("OST",),
+    "nordost": ("NORD", "OST"),
+    "nordwest": ("NORD", "WEST"),
+    "südost": ("SÜD", "OST"),
+    "südwest": ("SÜD", "WEST"),
 }
 
-NOUNS: Final[dict[str, Noun]] = {
-    "regen": Noun(("REGEN",), "regen", "m"),
-    "schauer": Noun(("SCHAUER",), "schauer", "p", "schauern"),
-    "gewitter": Noun(("GEWITTER",), "gewitter", "p", "gewittern"),
-    "schnee": Noun(("SCHNEE",), "schnee", "m"),
-    "schneeregen": Noun(("SCHNEE", "REGEN"), "schneeregen", "m"),
-    "schneeschauer": Noun(("SCHNEE", "SCHAUER"), "schneeschauer", "p", "schneeschauern"),
-    "hagel": Noun(("HAGEL",), "hagel", "m"),
-    "nebel": Noun(("NEBEL",), "nebel", "m"),
-    "frost": Noun(("FROST",), "frost", "m"),
-    "sturm": Noun(("STURM",), "sturm", "m"),
-    "sturmböen": Noun(("STURM", "BÖE"), "sturmböen", "p"),
-    "böen": Noun(("BÖE",), "böen", "p"),
-    "wind": Noun(("WIND",), "wind", "m"),
-    "wolken": Noun(("WOLKE",), "wolken", "p"),
-    "sonne": Noun(("SONNE",), "sonne", "f"),
-    "glatteis": Noun(("GLATT", "EIS"), "glatteis", "n"),
-    "hochwasser": Noun(("HOCHWASSER",), "hochwasser", "n"),
-    "hitze": Noun(("HITZE",), "hitze", "f"),
-    "dunst": Noun(("DUNST",), "dunst", "m"),
-    "niesel": Noun(("NIESEL", "REGEN"), "nieselregen", "m"),
-    "tauwetter": Noun(("TAU", "WETTER"), "tauwetter", "n"),
+_NOUNS: Final[Signs] = {
+    "regen": ("REGEN",),
+    "schauer": ("SCHAUER",),
+    "gewitter": ("GEWITTER",),
+    "schnee": ("SCHNEE",),
+    "schneeregen": ("SCHNEE", "REGEN"),
+    "schneeschauer": ("SCHNEE", "SCHAUER"),
+    "hagel": ("HAGEL",),
+    "nebel": ("NEBEL",),
+    "frost": ("FROST",),
+    "sturm": ("STURM",),
+    "sturmböen": ("STURM", "BÖE"),
+    "böen": ("BÖE",),
+    "wolken": ("WOLKE",),
+    "sonne": ("SONNE",),
+    "glatteis": ("GLATT", "EIS"),
+    "hochwasser": ("HOCHWASSER",),
+    "hitze": ("HITZE",),
+    "dunst": ("DUNST",),
+    "niesel": ("NIESEL", "REGEN"),
+    "tauwetter": ("TAU", "WETTER"),
 }
-EVENTS: Final = ("regen", "schauer", "gewitter", "schnee", "schneeregen", "schneeschauer", "hagel",
-                 "nebel", "frost", "sturm", "sturmböen", "böen", "glatteis", "dunst", "niesel",
-                 "tauwetter")  # fmt: skip
-DANGERS: Final = ("gewitter", "hagel", "nebel", "sturm", "sturmböen", "glatteis", "hochwasser",
-                  "hitze", "frost")  # fmt: skip
+_EVENTS: Final = ("regen", "schauer", "gewitter", "schnee", "schneeregen", "schneeschauer", "hagel",
+                  "nebel", "frost", "sturm", "sturmböen", "böen", "glatteis", "dunst", "niesel",
+                  "tauwetter")  # fmt: skip
+_DANGERS: Final = ("gewitter", "hagel", "nebel", "sturm", "sturmböen", "glatteis", "hochwasser",
+                   "hitze", "frost")  # fmt: skip
 # Which adjectives go with which noun.
-QUALITIES: Final[dict[str, tuple[str, ...]]] = {
+_QUALITIES: Final[dict[str, tuple[str, ...]]] = {
     "regen": ("stark", "leicht", "viel"),
     "schauer": ("stark", "leicht", "einzeln"),
     "gewitter": ("stark", "einzeln"),
@@ -130,101 +116,86 @@ QUALITIES: Final[dict[str, tuple[str, ...]]] = {
     "böen": ("stark",),
     "schneeschauer": ("stark", "einzeln"),
 }
-# Weather that has a verb of its own.
-VERBAL: Final[Phrases] = {
-    "regnen": (("REGEN",), ("regnet",)),
-    "schneien": (("SCHNEE",), ("schneit",)),
-    "hageln": (("HAGEL",), ("hagelt",)),
-    "nieseln": (("NIESEL", "REGEN"), ("nieselt",)),
+_ADJECTIVES: Final[Signs] = {
+    **_named(("stark", "leicht", "schwach", "dicht", "einzeln", "frisch", "kalt", "warm", "kühl")),
+    **_named(("heiß", "mild", "feucht", "trocken", "freundlich", "trüb", "schön", "klar")),
+    **_named(("heiter", "bedeckt", "blau", "schwül", "glatt", "nass", "viel", "wenig", "ruhig")),
+    "sternenklar": ("STERN", "KLAR"),
+    "windig": ("WIND",),
+    "stürmisch": ("STURM",),
+    "wechselhaft": ("WECHSEL",),
 }
-ADJECTIVES: Final[Phrases] = {
-    "stark": (("STARK",), ("stark", "kräftig")),
-    "leicht": (("LEICHT",), ("leicht",)),
-    "schwach": (("SCHWACH",), ("schwach",)),
-    "dicht": (("DICHT",), ("dicht",)),
-    "einzeln": (("EINZELN",), ("einzeln", "vereinzelt")),
-    "frisch": (("FRISCH",), ("frisch",)),
-    "kalt": (("KALT",), ("kalt",)),
-    "warm": (("WARM",), ("warm",)),
-    "kühl": (("KÜHL",), ("kühl",)),
-    "heiß": (("HEISS",), ("heiß",)),
-    "mild": (("MILD",), ("mild",)),
-    "feucht": (("FEUCHT",), ("feucht",)),
-    "trocken": (("TROCKEN",), ("trocken",)),
-    "freundlich": (("FREUNDLICH",), ("freundlich",)),
-    "trüb": (("TRÜB",), ("trüb", "grau")),
-    "schön": (("SCHÖN",), ("schön",)),
-    "klar": (("KLAR",), ("klar",)),
-    "heiter": (("HEITER",), ("heiter",)),
-    "bedeckt": (("BEDECKT",), ("bedeckt", "bewölkt")),
-    "sternenklar": (("STERN", "KLAR"), ("sternenklar",)),
-    "blau": (("BLAU",), ("blau",)),
-    "schwül": (("SCHWÜL",), ("schwül",)),
-    "windig": (("WIND",), ("windig",)),
-    "stürmisch": (("STURM",), ("stürmisch",)),
-    "glatt": (("GLATT",), ("glatt",)),
-    "nass": (("NASS",), ("nass",)),
-    "viel": (("VIEL",), ("viel",)),
-    "wenig": (("WENIG",), ("wenig",)),
-    "ruhig": (("RUHIG",), ("ruhig",)),
-    "wechselhaft": (("WECHSEL",), ("wechselhaft",)),
-}
-WEATHER_IS: Final = ("warm", "kalt", "kühl", "heiß", "mild", "trocken", "freundlich", "trüb",
-                     "schön", "heiter", "schwül", "windig", "stürmisch", "glatt", "nass", "ruhig",
-                     "wechselhaft")  # fmt: skip
-SKY_IS: Final = ("klar", "heiter", "bedeckt", "sternenklar", "blau", "trüb")
-AIR_IS: Final = ("kalt", "warm", "kühl", "mild", "feucht", "trocken", "frisch")
-WIND_IS: Final = ("stark", "schwach", "frisch", "kalt", "mild")
-MORE: Final[Phrases] = {
-    "wärmer": (("WARM",), ("wärmer",)),
-    "kälter": (("KALT",), ("kälter",)),
-    "kühler": (("KÜHL",), ("kühler",)),
-    "milder": (("MILD",), ("milder",)),
-    "freundlicher": (("FREUNDLICH",), ("freundlicher",)),
-    "ruhiger": (("RUHIG",), ("ruhiger",)),
-    "trockener": (("TROCKEN",), ("trockener",)),
+NUMBERS: Final = (2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 20, 22, 25, 30)
+_SPELLED: Final = ("ZWEI", "DREI", "VIER", "FÜNF", "SECHS", "ACHT", "ZEHN", "ZWÖLF", "FÜNFZEHN",
+                   "ACHTZEHN", "ZWANZIG", "ZWEIUNDZWANZIG", "FÜNFUNDZWANZIG",
+                   "DREISSIG")  # fmt: skip
+_NUMERALS: Final[Signs] = {
+    str(number): (gloss,) for number, gloss in zip(NUMBERS, _SPELLED, strict=True)
 }
 
-SYSTEMS: Final[Phrases] = {
-    "hoch": (("HOCH",), ("hoch",)),
-    "tief": (("TIEF",), ("tief",)),
-    "sturmtief": (("STURM", "TIEF"), ("sturmtief",)),
+PHRASES: Final[dict[str, Signs]] = {
+    "time": _TIMES,
+    "place": _PLACES,
+    "river": _named(("rhein", "elbe", "donau", "oder")),
+    "country": _named(_COUNTRIES),
+    "direction": _DIRECTIONS,
+    "verbal": {
+        "regnen": ("REGEN",),
+        "schneien": ("SCHNEE",),
+        "hageln": ("HAGEL",),
+        "nieseln": ("NIESEL", "REGEN"),
+    },
+    "more": {
+        "wärmer": ("WARM",),
+        "kälter": ("KALT",),
+        "kühler": ("KÜHL",),
+        "milder": ("MILD",),
+        "freundlicher": ("FREUNDLICH",),
+        "ruhiger": ("RUHIG",),
+        "trockener": ("TROCKEN",),
+    },
+    "system": {"hoch": ("HOCH",), "tief": ("TIEF",), "sturmtief": ("STURM", "TIEF")},
+    "season": _named(("frühling", "sommer", "herbst", "winter")),
+    "month": _named(("januar", "märz", "mai", "juli", "september", "november")),
+    "wish": {
+        "abend": ("SCHÖN", "ABEND"),
+        "tag": ("SCHÖN", "TAG"),
+        "wochenende": ("SCHÖN", "WOCHENENDE"),
+        "nacht": ("GUT", "NACHT"),
+        "woche": ("GUT", "WOCHE"),
+        "sonntag": ("SCHÖN", "SONNTAG"),
+        "morgen": ("GUT", "MORGEN"),
+        "sommer": ("SCHÖN", "SOMMER"),
+    },
+    "greeting": {"tag": ("GUT", "TAG"), "abend": ("GUT", "ABEND"), "morgen": ("GUT", "MORGEN")},
+    "day": _named(DAYS),
+    "number": _NUMERALS,
+    "ordinal": _NUMERALS,
 }
-SEASONS: Final[Phrases] = {
-    word: ((word.upper(),), (word,)) for word in ("frühling", "sommer", "herbst", "winter")
-}
-MONTHS: Final[Phrases] = {
-    word: ((word.upper(),), (word,))
-    for word in ("januar", "märz", "mai", "juli", "september", "november")
-}
-# What one wishes: the noun with its article and adjective in the accusative.
-WISHES: Final[Phrases] = {
-    "abend": (("SCHÖN", "ABEND"), ("einen schönen abend",)),
-    "tag": (("SCHÖN", "TAG"), ("einen schönen tag",)),
-    "wochenende": (("SCHÖN", "WOCHENENDE"), ("ein schönes wochenende",)),
-    "nacht": (("GUT", "NACHT"), ("eine gute nacht",)),
-    "woche": (("GUT", "WOCHE"), ("eine gute woche",)),
-    "sonntag": (("SCHÖN", "SONNTAG"), ("einen schönen sonntag",)),
-    "morgen": (("GUT", "MORGEN"), ("einen guten morgen",)),
-    "sommer": (("SCHÖN", "SOMMER"), ("einen schönen sommer",)),
-}
+"""Kinds of slot whose values are said as they stand: what may fill them."""
 
-_SPELLED: Final = {
-    2: "zwei", 3: "drei", 4: "vier", 5: "fünf", 6: "sechs", 8: "acht", 10: "zehn", 12: "zwölf",
-    15: "fünfzehn", 18: "achtzehn", 20: "zwanzig", 22: "zweiundzwanzig", 25: "fünfundzwanzig",
-    30: "dreißig",
+ADJECTIVE_KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "weather": ("warm", "kalt", "kühl", "heiß", "mild", "trocken", "freundlich", "trüb", "schön",
+                "heiter", "schwül", "windig", "stürmisch", "glatt", "nass", "ruhig",
+                "wechselhaft"),
+    "sky": ("klar", "heiter", "bedeckt", "sternenklar", "blau", "trüb"),
+    "air": ("kalt", "warm", "kühl", "mild", "feucht", "trocken", "frisch"),
+    "wind": ("stark", "schwach", "frisch", "kalt", "mild"),
 }  # fmt: skip
-NUMBERS: Final[Phrases] = {
-    str(number): ((word.upper(),), (word,)) for number, word in _SPELLED.items()
+NOUN_KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "event": _noun_phrases(_EVENTS),
+    "noun": (*_EVENTS, "sonne", "wolken"),
+    "danger": _DANGERS,
+    "clearing": ("nebel", "wolken", "dunst", "gewitter", "schauer", "frost"),
+    "seen": _noun_phrases(("sonne", "wolken")),
 }
-_ORDINALS: Final = {3: "dritten", 8: "achten"}
-ORDINALS: Final[Phrases] = {
-    str(n): ((word.upper(),), (_ORDINALS.get(n, word + ("ten" if n < 20 else "sten")),))
-    for n, word in _SPELLED.items()
-}
-DAYS: Final[Phrases] = {day: ((day.upper(),), (day,)) for day in _DAYS}
-GREETINGS: Final[Phrases] = {
-    "tag": (("GUT", "TAG"), ("guten tag",)),
-    "abend": (("GUT", "ABEND"), ("guten abend",)),
-    "morgen": (("GUT", "MORGEN"), ("guten morgen",)),
-}
+
+
+def signs_of(kind: str, value: str) -> tuple[str, ...]:
+    """Topic before comment: the noun is signed before its adjective."""
+    if kind in NOUN_KINDS:
+        quality, _, noun = value.rpartition(" ")
+        return _NOUNS[noun] + (_ADJECTIVES[quality] if quality else ())
+    if kind in ADJECTIVE_KINDS:
+        return _ADJECTIVES[value]
+    return PHRASES[kind][value]

@@ -1,0 +1,331 @@
+"""German wordings of each kind of statement, all equally likely.
+
+In a wording `{t}` is a slot's text; `{n_acc}` a case of a noun phrase; `{ist_n}` a verb that agrees
+with it; `{a_er}` an adjective with its ending.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# A word without a sign goes after the last time or place, unless that opens or ends the wording or
+# stands before an "und".
+_FILLER_PLACE: Final = re.compile(r"(?<=.)\{[tp]\}(?= (?!und)[^{\s]| \{(?![tpqr]\}))(?!.*\{[tp]\})")
+
+_ALL: Final[dict[str, tuple[str, ...]]] = {
+    "event": (
+        "{t} gibt es {p} {n_acc}",
+        "{t} ist {p} mit {n_dat} zu rechnen",
+        "{p} gibt es {t} {n_acc}",
+        "es gibt {t} {p} {n_acc}",
+        "{t} {ist_n} {p} {n_nom} zu erwarten",
+        "{t} kommt es {p} zu {n_dat}",
+        "{p} muss {t} mit {n_dat} gerechnet werden",
+        "{p} {ist_n} {t} {n_nom} möglich",
+    ),
+    "no_event": (
+        "{t} gibt es {p} {n_kein}",
+        "{p} gibt es {t} {n_kein}",
+        "es gibt {t} {p} {n_kein}",
+        "{t} ist {p} nicht mit {n_dat} zu rechnen",
+        "{t} bleibt es {p} ohne {n_acc}",
+        "mit {n_dat} ist {t} {p} nicht zu rechnen",
+    ),
+    "rainfall": (
+        "{t} {v} es {p}",
+        "{p} {v} es {t}",
+        "es {v} {t} {p}",
+        "{t} {v} es auch {p}",
+        "auch {p} {v} es {t}",
+    ),
+    "rain_again": (
+        "{t} {v} es {p} immer wieder",
+        "immer wieder {v} es {t} {p}",
+        "{p} {v} es {t} immer wieder",
+        "es {v} {t} {p} immer wieder",
+        "{t} {v} es immer wieder {p}",
+    ),
+    "perhaps": (
+        "{t} gibt es {p} vielleicht {n_acc}",
+        "vielleicht gibt es {t} {p} {n_acc}",
+        "{p} gibt es {t} vielleicht {n_acc}",
+        "{t} kommt es {p} vielleicht zu {n_dat}",
+        "es gibt {t} {p} vielleicht {n_acc}",
+        "{t} {kommt_n} {p} vielleicht {n_nom}",
+    ),
+    "seldom": (
+        "{t} gibt es {p} manchmal {n_acc}",
+        "{p} gibt es {t} manchmal {n_acc}",
+        "manchmal gibt es {t} {p} {n_acc}",
+        "es gibt {t} {p} ab und zu {n_acc}",
+        "{t} kommt es {p} manchmal zu {n_dat}",
+    ),
+    "becomes": (
+        "{t} wird es {p} {a}",
+        "{p} wird es {t} {a}",
+        "es wird {t} {p} {a}",
+        "{t} wird das wetter {p} {a}",
+        "das wetter wird {t} {p} {a}",
+    ),
+    "becomes_both": (
+        "{t} wird es {p} {a} und {b}",
+        "{p} wird es {t} {a} und {b}",
+        "es wird {t} {p} {a} und {b}",
+        "{t} ist es {p} {a} und {b}",
+        "das wetter wird {t} {p} {a} und {b}",
+    ),
+    "stays": (
+        "{t} bleibt es {p} {a}",
+        "{p} bleibt es {t} {a}",
+        "es bleibt {t} {p} {a}",
+        "auch {t} bleibt es {p} {a}",
+        "{t} bleibt das wetter {p} {a}",
+    ),
+    "not_so": (
+        "{t} wird es {p} nicht so {a}",
+        "{p} wird es {t} nicht so {a}",
+        "es wird {t} {p} nicht so {a}",
+        "{t} ist es {p} nicht so {a}",
+        "so {a} wird es {t} {p} nicht",
+    ),
+    "more": (
+        "{t} wird es {p} {a}",
+        "{p} wird es {t} {a}",
+        "es wird {t} {p} {a}",
+        "{t} wird es {p} etwas {a}",
+        "{t} wird das wetter {p} {a}",
+    ),
+    "range": (
+        "{t} {p} {k} bis {l} grad",
+        "{t} werden es {p} {k} bis {l} grad",
+        "{p} {t} {k} bis {l} grad",
+        "{t} liegen die werte {p} bei {k} bis {l} grad",
+        "{k} bis {l} grad werden es {t} {p}",
+        "{t} erreichen wir {p} {k} bis {l} grad",
+    ),
+    "at_most": (
+        "{t} werden es {p} höchstens {k} grad",
+        "{t} {p} höchstens {k} grad",
+        "{p} werden es {t} höchstens {k} grad",
+        "es werden {t} {p} höchstens {k} grad",
+        "{t} erreichen wir {p} höchstens {k} grad",
+        "höchstens {k} grad werden es {t} {p}",
+    ),
+    "falling": (
+        "{t} sinken die werte {p} auf minus {k} grad",
+        "{p} sinken die werte {t} auf minus {k} grad",
+        "die werte sinken {t} {p} auf minus {k} grad",
+        "{t} fallen die werte {p} auf minus {k} grad",
+        "auf minus {k} grad sinken die werte {t} {p}",
+    ),
+    "rising": (
+        "{t} steigen die temperaturen {p} auf {k} grad",
+        "{p} steigen die temperaturen {t} auf {k} grad",
+        "die temperaturen steigen {t} {p} auf {k} grad",
+        "{t} steigt die temperatur {p} auf {k} grad",
+        "auf {k} grad steigen die temperaturen {t} {p}",
+    ),
+    "two_values": (
+        "{t} werden es {p} {k} grad und {q} {l} grad",
+        "{t} {p} {k} grad und {q} {l} grad",
+        "{p} werden es {t} {k} grad und {q} {l} grad",
+        "{k} grad werden es {t} {p} und {q} {l} grad",
+        "{t} liegen die werte {p} bei {k} grad und {q} bei {l} grad",
+    ),
+    "wind_from": (
+        "{t} weht {p} ein {a_er} wind aus {d}",
+        "{p} weht {t} ein {a_er} wind aus {d}",
+        "der wind weht {t} {p} {a} aus {d}",
+        "{t} weht der wind {p} {a} aus {d}",
+        "ein {a_er} wind weht {t} {p} aus {d}",
+        "aus {d} weht {t} {p} ein {a_er} wind",
+    ),
+    "wind_turns": (
+        "{t} dreht der wind {p} nach {d}",
+        "{p} dreht der wind {t} nach {d}",
+        "der wind dreht {t} {p} nach {d}",
+        "{t} dreht der wind {p} auf {d}",
+        "nach {d} dreht {t} {p} der wind",
+    ),
+    "wind_grows": (
+        "{t} nimmt der wind {p} zu",
+        "{p} nimmt der wind {t} zu",
+        "der wind nimmt {t} {p} zu",
+        "{t} wird der wind {p} stärker",
+        "der wind wird {t} {p} stärker",
+    ),
+    "wind_drops": (
+        "{t} lässt der wind {p} nach",
+        "{p} lässt der wind {t} nach",
+        "der wind lässt {t} {p} nach",
+        "{t} wird der wind {p} schwächer",
+        "der wind wird {t} {p} schwächer",
+    ),
+    "system_comes": (
+        "{t} kommt ein {s} aus {c} zu uns",
+        "ein {s} aus {c} kommt {t} zu uns",
+        "{t} zieht ein {s} aus {c} zu uns",
+        "aus {c} kommt {t} ein {s} zu uns",
+        "ein {s} zieht {t} von {c} zu uns",
+    ),
+    "system_rules": (
+        "{t} bestimmt ein {s} über {c} unser wetter",
+        "ein {s} über {c} bestimmt {t} unser wetter",
+        "ein {s} über {c} bestimmt {t} das wetter",
+        "unser wetter bestimmt {t} ein {s} über {c}",
+        "das wetter bestimmt {t} ein {s} über {c}",
+    ),
+    "air_comes": (
+        "{t} kommt {a_e} luft aus {c} zu uns",
+        "{a_e} luft aus {c} kommt {t} zu uns",
+        "aus {c} kommt {t} {a_e} luft zu uns",
+        "{t} strömt {a_e} luft aus {c} zu uns",
+        "mit {a_er} luft aus {c} ist {t} zu rechnen",
+    ),
+    "clears": (
+        "{t} {verschwindet_n} {p} {n_der}",
+        "{p} {verschwindet_n} {t} {n_der}",
+        "{n_der} {verschwindet_n} {t} {p}",
+        "{t} {löst_n} sich {p} {n_der} auf",
+        "{n_der} {löst_n} sich {t} {p} auf",
+    ),
+    "mixed": (
+        "{t} wechseln sich {p} sonne und wolken ab",
+        "{p} wechseln sich {t} sonne und wolken ab",
+        "sonne und wolken wechseln sich {t} {p} ab",
+        "{t} gibt es {p} sonne und wolken im wechsel",
+        "es gibt {t} {p} sonne und wolken im wechsel",
+    ),
+    "sky": (
+        "{t} ist der himmel {p} {a}",
+        "{p} ist der himmel {t} {a}",
+        "der himmel ist {t} {p} {a}",
+        "{t} wird der himmel {p} {a}",
+        "{t} bleibt der himmel {p} {a}",
+        "der himmel wird {t} {p} {a}",
+    ),
+    "sun_or_clouds": (
+        "{t} sehen wir {p} {n_acc}",
+        "{p} sehen wir {t} {n_acc}",
+        "wir sehen {t} {p} {n_acc}",
+        "{t} sieht man {p} {n_acc}",
+        "{n_acc} sehen wir {t} {p}",
+    ),
+    "sun_shines": (
+        "{t} scheint {p} die sonne",
+        "{p} scheint {t} die sonne",
+        "die sonne scheint {t} {p}",
+        "{t} scheint {p} überall die sonne",
+        "die sonne scheint {t} auch {p}",
+    ),
+    "lightning": (
+        "{t} gibt es {p} blitz und donner",
+        "{p} gibt es {t} blitz und donner",
+        "es gibt {t} {p} blitz und donner",
+        "{t} ist {p} mit blitz und donner zu rechnen",
+        "mit blitz und donner ist {t} {p} zu rechnen",
+    ),
+    "warning": (
+        "{t} gilt {p} eine warnung vor {n_dat}",
+        "{p} gilt {t} eine warnung vor {n_dat}",
+        "{t} gibt es {p} eine warnung vor {n_dat}",
+        "es gibt {t} {p} eine warnung vor {n_dat}",
+        "eine warnung vor {n_dat} gilt {t} {p}",
+    ),
+    "careful": (
+        "achtung {t} gibt es {p} {n_acc}",
+        "achtung {t} ist {p} mit {n_dat} zu rechnen",
+        "achtung {p} gibt es {t} {n_acc}",
+        "achtung es gibt {t} {p} {n_acc}",
+        "achtung {t} kommt es {p} zu {n_dat}",
+    ),
+    "river_rises": (
+        "{t} steigt {r} das wasser",
+        "{r} steigt {t} das wasser",
+        "das wasser steigt {t} {r}",
+        "{t} steigt das wasser {r} an",
+        "das wasser {r} steigt {t} an",
+    ),
+    "river_falls": (
+        "{t} fällt {r} das wasser",
+        "{r} fällt {t} das wasser",
+        "das wasser fällt {t} {r}",
+        "{t} sinkt {r} das wasser",
+        "das wasser {r} sinkt {t}",
+    ),
+    "season_starts": (
+        "{t} beginnt {p} der {s}",
+        "{p} beginnt {t} der {s}",
+        "der {s} beginnt {t} {p}",
+        "{t} fängt {p} der {s} an",
+        "der {s} fängt {t} {p} an",
+    ),
+    "season_ends": (
+        "{t} endet {p} der {s}",
+        "{p} endet {t} der {s}",
+        "der {s} endet {t} {p}",
+        "{t} geht {p} der {s} zu ende",
+        "der {s} geht {t} {p} zu ende",
+    ),
+    "like_season": (
+        "{t} wird es {p} {a} wie im {s}",
+        "{p} wird es {t} {a} wie im {s}",
+        "es wird {t} {p} {a} wie im {s}",
+        "{t} ist es {p} {a} wie im {s}",
+        "{a} wie im {s} wird es {t} {p}",
+    ),
+    "then": (
+        "{t} gibt es {p} zuerst {n_acc} dann {m_acc}",
+        "{p} gibt es {t} zuerst {n_acc} dann {m_acc}",
+        "{t} {kommt_n} {p} zuerst {n_nom} dann {m_nom}",
+        "es gibt {t} {p} zuerst {n_acc} dann {m_acc}",
+        "zuerst gibt es {t} {p} {n_acc} dann {m_acc}",
+    ),
+    "contrast": (
+        "{t} gibt es {p} {n_acc} und {q} {m_acc}",
+        "{p} gibt es {t} {n_acc} und {q} {m_acc}",
+        "{t} {p} {n_nom} und {q} {m_nom}",
+        "es gibt {t} {p} {n_acc} und {q} {m_acc}",
+        "{t} ist {p} mit {n_dat} und {q} mit {m_dat} zu rechnen",
+    ),
+    "snow_stays": (
+        "{t} bleibt der schnee {p} liegen",
+        "{p} bleibt der schnee {t} liegen",
+        "der schnee bleibt {t} {p} liegen",
+        "{t} bleibt {p} der schnee liegen",
+        "liegen bleibt der schnee {t} {p}",
+    ),
+    "umbrella": (
+        "nehmen sie {t} {p} einen regenschirm mit",
+        "{t} nehmen sie {p} einen regenschirm mit",
+        "bitte nehmen sie {t} {p} einen regenschirm mit",
+        "{p} nehmen sie {t} einen regenschirm mit",
+        "{t} bitte {p} einen regenschirm mitnehmen",
+    ),
+    "forecast": (
+        "und nun das wetter für {d} den {o} {m}",
+        "und jetzt das wetter für {d} den {o} {m}",
+        "jetzt das wetter für {d} den {o} {m}",
+        "hier ist nun das wetter für {d} den {o} {m}",
+        "nun zum wetter für {d} den {o} {m}",
+    ),
+    "greeting": (
+        "{g} liebe zuschauer heute ist der {o_nom} {m}",
+        "{g} liebe zuschauer wir haben heute den {o} {m}",
+        "liebe zuschauer {g} heute ist der {o_nom} {m}",
+        "{g} liebe zuschauer heute haben wir den {o} {m}",
+    ),
+    "wish": (
+        "ich wünsche ihnen {w}",
+        "wir wünschen ihnen {w}",
+        "ihnen wünsche ich {w}",
+        "ich wünsche ihnen noch {w}",
+        "wir wünschen ihnen noch {w}",
+    ),
+}
+
+WORDINGS: Final[dict[str, tuple[str, ...]]] = {
+    name: tuple(_FILLER_PLACE.sub(r"\g<0> {filler}", wording) for wording in wordings)
+    for name, wordings in _ALL.items()
+}
