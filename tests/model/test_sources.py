@@ -183,6 +183,23 @@ def test_an_authors_file_that_is_not_whole_is_an_error(change, words, tmp_path):
         with_vision(tmp_path / "dinov2.pth")
 
 
+class Runs:
+    """What a pickle can do that a table of tensors cannot: call anything."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_no_code_runs_out_of_an_authors_file(tmp_path):
+    torch.save({**authors_tensors(), "more": Runs(tmp_path / "ran")}, tmp_path / "dinov2.pth")
+    with pytest.raises(UserError, match="more than tensors"):
+        frozen_config(tmp_path / "dinov2.pth")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_damaged_or_absent_authors_file_is_an_error(tmp_path):
     (tmp_path / "damaged.pth").write_bytes(b"PK\x03\x04 not a checkpoint")
     for name, words in (("damaged.pth", "damaged"), ("absent.pth", "no file")):

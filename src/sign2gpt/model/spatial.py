@@ -59,7 +59,7 @@ class SpatialModel(nn.Module):
         """
         if self.config.train_backbone:
             raise UserError("With train_backbone no part of the vision model is frozen to store.")
-        self._require_storable()
+        self.require_storable()
         check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
         with torch.no_grad():
             return self._by_groups(lambda f: self.reader.below(self.normalise(f)), pixel_values)
@@ -86,7 +86,7 @@ class SpatialModel(nn.Module):
         if frame_tokens is None and stores and torch.is_grad_enabled():
             frame_tokens = self.frozen_tokens(pixel_values)
         if frame_tokens is not None:
-            self._require_storable()
+            self.require_storable()
             frame_tokens = frame_tokens.to(self.projection.weight.dtype)
             features = self._by_groups(self.reader.above, frame_tokens)
         else:
@@ -117,7 +117,8 @@ class SpatialModel(nn.Module):
         self.reader.settle(mode)
         return self
 
-    def _require_storable(self) -> None:
+    def require_storable(self) -> None:
+        """Raises UserError where frame tokens can neither be made nor read."""
         if not self.reader.storable:
             raise UserError(
                 f"A {self.config.vision_config.model_type} vision model with adapters only runs "

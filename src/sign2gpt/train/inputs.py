@@ -145,6 +145,8 @@ def stored_features(
     """
     folder = Path(recipe.features or Path(recipe.output) / "features")
     kind, below = recipe.train_on.value, TrainOn.frame_tokens.value
+    if kind == below:
+        model.spatial_model.require_storable()
     prints = {k: _fingerprint(k, recipe, model, processor, augment, seed) for k in {kind, below}}
     stores = {}
     for number, split in enumerate(SPLITS):
