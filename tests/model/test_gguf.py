@@ -30,7 +30,12 @@ SIZES = {
 }  # fmt: skip
 
 
-def write_gguf(path: Path, model: PreTrainedModel, change: Callable | None = None) -> None:
+def write_gguf(
+    path: Path,
+    model: PreTrainedModel,
+    change: Callable | None = None,
+    tokenizer: str = "gpt2",  # of bytes; "llama" is SentencePiece's
+) -> None:
     """As llama.cpp's converter does: its names, and queries and keys of Llama in another order."""
     config, kind = model.config, model.config.model_type
     writer = gguf.GGUFWriter(path, kind)
@@ -44,11 +49,17 @@ def write_gguf(path: Path, model: PreTrainedModel, change: Callable | None = Non
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model(tokenizer)
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([*SPECIAL, *bytes_to_unicode().values(), "en"])
-    writer.add_token_types([3] * len(SPECIAL) + [1] * 257)
-    writer.add_token_merges(["e n"])
+    if tokenizer == "gpt2":
+        writer.add_token_list([*SPECIAL, *bytes_to_unicode().values(), "en"])
+        writer.add_token_types([3] * len(SPECIAL) + [1] * 257)
+        writer.add_token_merges(["e n"])
+    else:
+        writer.add_token_list([*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), "▁"])
+        writer.add_token_types([2, 3, 3] + [6] * 256 + [1])
+        writer.add_token_scores([0.0] * 259 + [-1.0])
+        writer.add_add_bos_token(True)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     architecture = next(k for k, v in gguf.MODEL_ARCH_NAMES.items() if v == kind)
@@ -139,8 +150,9 @@ def test_a_damaged_or_absent_file_is_an_error(tmp_path):
                 use(tmp_path / name)
 
 
-def test_labels_and_text_through_the_files_own_tokenizer(tmp_path):
-    write_gguf(tmp_path / "small.gguf", small_model("llama"))
+@pytest.mark.parametrize("tokenizer", ["gpt2", "llama"])
+def test_labels_and_text_through_the_files_own_tokenizer(tokenizer, tmp_path):
+    write_gguf(tmp_path / "small.gguf", small_model("llama"), tokenizer=tokenizer)
     check_tokenizer(tmp_path / "small.gguf", tmp_path)
 
 
