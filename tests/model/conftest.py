@@ -1,6 +1,7 @@
 """Tiny models with random weights, small enough to build in milliseconds."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import Dinov2Config, LlamaConfig, Qwen2Config, Qwen3Config, XGLMConfig
 
-from sign2gpt.model import Sign2GPTConfig
+from sign2gpt.model import Sign2GPTConfig, Sign2GPTForPseudoGlossPretraining
+from sign2gpt.model.sources import frozen_config
 
 FRAME = 28  # pixels; 2 x 2 patches of 14
 VOCABULARY = 50
@@ -100,3 +102,27 @@ def clips() -> Callable[..., tuple[Tensor, Tensor]]:
         return frames, torch.tensor(lengths)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def with_vision() -> Callable[..., Sign2GPTForPseudoGlossPretraining]:
+    """with_vision(source): a small model around the frozen vision model of a source."""
+
+    def build(source: Path) -> Sign2GPTForPseudoGlossPretraining:
+        config = build_config(
+            None, vision_config=frozen_config(source), spatial_lora_layers=0, num_pseudo_glosses=3
+        )
+        return Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(config, vision=source)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def feature() -> Callable[..., Tensor]:
+    """feature(model, frames): what the frozen vision model makes of frames, (N, C)."""
+
+    def read(model: Sign2GPTForPseudoGlossPretraining, frames: Tensor) -> Tensor:
+        with torch.no_grad():
+            return model.spatial_model.frozen_tokens(frames)[:, 0]
+
+    return read

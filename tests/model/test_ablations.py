@@ -127,7 +127,7 @@ WRONG = {
     "tau_time_min": (0.2, "tau_init"),
     "image_mean": ((0.5,), "three numbers"),
     "train_backbone": (1, "true or false"),
-    "vision_config": ({"model_type": "clip_vision_model"}, "dinov2, resnet"),
+    "vision_config": ({"model_type": "llama"}, "vision model for RGB"),
     "text_config": ({"hidden_size": 3}, "model_type"),
     "sign_hiden_size": (32, "did you mean sign_hidden_size"),
 }

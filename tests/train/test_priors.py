@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
+from sign2gpt.model.sources import SHIPPED
 from sign2gpt.synth.corpus import plan_clip
 from sign2gpt.synth.poses import by_side, posed_frames
-from sign2gpt.train.build import SHIPPED
 from sign2gpt.train.priors import make_language_prior, make_vision_prior
 
 

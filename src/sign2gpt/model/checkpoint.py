@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.sign_encoder import SignEncoder
+from sign2gpt.model.sources import load_weights, one_line
 from sign2gpt.model.spatial import SpatialModel
 
 TRAINABLE_NAMES = ("lora_a", "lora_b", "gate")  # what was added inside the frozen models
@@ -137,7 +138,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         ) as error:  # fmt: skip
             raise UserError(
                 f"The model in {source} cannot be loaded; copy or train it again "
-                f"({_one_line(error)})."
+                f"({one_line(error)})."
             ) from error
         _require_whole(info, str(source))
         model._apply_freezing()  # loading makes new parameters, all of them trainable
@@ -154,7 +155,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
 
         Args:
             config: the whole model's configuration.
-            vision: folder or hub name of the vision model; None = random weights.
+            vision: source of the vision model (see `sources`); None = random weights.
             language: the same for the language model.
 
         Raises:
@@ -204,20 +205,12 @@ def _require_whole(info: dict[str, Any], source: str) -> None:
 
 def _fill(frozen: nn.Module, auto_class: Any, source: str | Path) -> None:
     """Copy a pretrained model's weights into the frozen weights of ours."""
-    try:
-        part, info = auto_class.from_pretrained(
-            source, output_loading_info=True, use_safetensors=True
-        )
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"The pretrained model {source} cannot be loaded; give a folder or hub name with "
-            f"safetensors weights ({_one_line(error)})."
-        ) from error
-    unused_head = {key for key in info["unexpected_keys"] if key.startswith("classifier")}
-    _require_whole({**info, "unexpected_keys": info["unexpected_keys"] - unused_head}, str(source))
+    weights, info = load_weights(source, auto_class)
+    _require_whole(info, str(source))
+    gated = auto_class is AutoModelForCausalLM
     given = {
-        name.replace(".self_attn.", ".self_attn.attention."): weight
-        for name, weight in part.state_dict().items()
+        name.replace(".self_attn.", ".self_attn.attention.") if gated else name: weight
+        for name, weight in weights.items()
     }
     own = {
         name: weight
@@ -234,8 +227,3 @@ def _fill(frozen: nn.Module, auto_class: Any, source: str | Path) -> None:
     with torch.no_grad():
         for name, weight in own.items():
             weight.copy_(given[name])
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200].rstrip('.') if lines else 'no message'}"

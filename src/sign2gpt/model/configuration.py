@@ -1,7 +1,8 @@
 """Configuration: every dimension and every ablation switch; the defaults are the paper's.
 
-Two sub-configurations say what is frozen: `vision_config` (DINOv2 or ResNet) and `text_config`
-(XGLM or a Llama-like language model; None for a model only pretrained on pseudo-glosses).
+Two sub-configurations say what is frozen: `vision_config` (DINOv2, or another vision model with a
+class token or a pooled output) and `text_config` (XGLM or a Llama-like language model; None for a
+model only pretrained on pseudo-glosses).
 """
 
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from sign2gpt.model.published import published_config
 
 SIGN_POSITIONS = ("sinusoidal", "none", "learnable_zero", "learnable_random")
 GATES = ("straight_through", "clamp", "free")
-VISION_TYPES = ("dinov2", "resnet")
 
 # Keys of transformers' own that arrive besides the fields below, from files and Auto classes.
 _FOREIGN_KEYS = {
@@ -173,7 +173,7 @@ class Sign2GPTConfig(PreTrainedConfig):
             close = get_close_matches(unknown[0], _ALLOWED, n=1)
             hint = f"did you mean {close[0]}?" if close else "see Sign2GPTConfig for the keys."
             raise UserError(f"Unknown model setting {unknown[0]!r}; {hint}")
-        self.vision_config = _sub_config("vision_config", self.vision_config)
+        self.vision_config = vision_tower(_sub_config("vision_config", self.vision_config))
         self.text_config = _sub_config("text_config", self.text_config)
         if self.vision_config is None:
             self.vision_config = published_config("facebook/dinov2-small")
@@ -202,12 +202,12 @@ class Sign2GPTConfig(PreTrainedConfig):
                     f"Model setting {key} is {getattr(self, key)!r} but must be {words}."
                 )
         vision = self.vision_config
-        if vision.model_type not in VISION_TYPES:
+        if getattr(vision, "num_channels", None) != 3:
             raise UserError(
-                f"vision_config is of type {vision.model_type!r} but must be one of "
-                f"{', '.join(VISION_TYPES)}."
+                f"vision_config is of type {vision.model_type!r} but must be of a vision model for "
+                "RGB frames, such as dinov2, dinov3_vit, siglip_vision_model, convnext or resnet."
             )
-        most = vision.num_hidden_layers if vision.model_type == "dinov2" else 0
+        most = getattr(vision, "num_hidden_layers", 0)
         if self.spatial_lora_layers > most:
             raise UserError(
                 f"Model setting spatial_lora_layers is {self.spatial_lora_layers} but must be at "
@@ -251,6 +251,12 @@ class Sign2GPTConfig(PreTrainedConfig):
                     f"Model setting {key} is missing and text_config has none; give the "
                     "tokenizer's token id."
                 )
+
+
+def vision_tower(config: PreTrainedConfig | None) -> PreTrainedConfig | None:
+    """The vision half of a model of pictures and texts (CLIP, SigLIP); others as they are."""
+    tower = getattr(config, "vision_config", None)
+    return tower if isinstance(tower, PreTrainedConfig) else config
 
 
 def _sub_config(key: str, given: Any) -> PreTrainedConfig | None:

@@ -12,11 +12,11 @@ from transformers import AutoModelForCausalLM
 from transformers.cache_utils import Cache, EncoderDecoderCache
 
 from sign2gpt.errors import UserError
+from sign2gpt.model.backbone import frozen_copy
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, gate_language_model
 from sign2gpt.model.lora import LowRankAdapter
 from sign2gpt.model.positions import add_sinusoidal_positions
-from sign2gpt.model.spatial import frozen_copy
 
 
 class GatedDecoder(nn.Module):

@@ -306,6 +306,14 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
         return input_ids, model_kwargs
 
+    def _prepare_special_tokens(
+        self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
+    ) -> None:
+        """As in transformers, less its warning that a mask is missing where the language model
+        pads with its end token: the start of a sentence is never padded."""
+        kwargs["kwargs_has_attention_mask"] = None
+        super()._prepare_special_tokens(generation_config, *args[1:], **kwargs)
+
 
 AutoConfig.register("sign2gpt", Sign2GPTConfig, exist_ok=True)
 AutoModelForPreTraining.register(Sign2GPTConfig, Sign2GPTForPseudoGlossPretraining, exist_ok=True)

@@ -9,7 +9,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedTokenizerBase
 
     from sign2gpt.model.configuration import Sign2GPTConfig
     from sign2gpt.model.modeling import (
@@ -24,54 +24,32 @@ SIGN_SETTINGS = (
     *BELOW_SETTINGS, "spatial_lora_alpha", "num_sign_layers", "num_sign_heads",
     "attention_window", "downsample_after",
 )  # fmt: skip
-SHIPPED = Path(__file__).resolve().parent.parent / "priors"
-"""Small frozen models that come with the package: ``sign2gpt/pose-vit`` and so on."""
 
 
-def locate(name: str) -> str:
-    """The folder of a model that comes with the package; any other name or folder as it is."""
-    folder = SHIPPED / name.removeprefix("sign2gpt/")
-    return str(folder) if name.startswith("sign2gpt/") and folder.is_dir() else name
-
-
-def frozen_config(name: str) -> PreTrainedConfig:
-    """The configuration of a frozen model: from its folder, else as published, else the Hub.
-
-    Raises:
-        UserError: when none of the three knows it.
-    """
-    from transformers import AutoConfig
-
-    from sign2gpt.model.published import PUBLISHED_NAMES, published_config
-
-    name = locate(name)
-    if not Path(name).is_dir() and name in PUBLISHED_NAMES:
-        return published_config(name)
-    try:
-        return AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"The model {name} is neither a folder with a config.json nor known to the Hub's "
-            "cache; check the name, or download it first with `hf download`."
-        ) from error
-
-
-def model_config(recipe: Recipe, num_pseudo_glosses: int = 0) -> Sign2GPTConfig:
+def model_config(
+    recipe: Recipe,
+    num_pseudo_glosses: int = 0,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Sign2GPTConfig:
     """What the recipe's model is, before any training.
 
     Args:
         num_pseudo_glosses: size of the vocabulary, which is read from data and never typed.
+        tokenizer: the language model's, which has the last word on special tokens.
     """
     from sign2gpt.model.configuration import Sign2GPTConfig
+    from sign2gpt.model.sources import frozen_config, image_colours, special_tokens
 
     translates = recipe.stage is Stage.translate
     if translates and recipe.language is None:
         raise UserError("The recipe names no language model; set the key `language`.")
+    text = frozen_config(str(recipe.language)) if translates else None
+    found = special_tokens(tokenizer, text) if text is not None and tokenizer is not None else {}
     return Sign2GPTConfig(
         vision_config=frozen_config(recipe.vision),
-        text_config=frozen_config(str(recipe.language)) if translates else None,
+        text_config=text,
         num_pseudo_glosses=num_pseudo_glosses,
-        **recipe.model,
+        **{**found, **image_colours(recipe.vision), **recipe.model},
     )
 
 
@@ -81,11 +59,13 @@ def build_pretraining(recipe: Recipe, num_pseudo_glosses: int) -> Sign2GPTForPse
 
     config = model_config(recipe, num_pseudo_glosses)
     return Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
-        config, vision=locate(recipe.vision), language=None
+        config, vision=recipe.vision, language=None
     )
 
 
-def build_translation(recipe: Recipe) -> Sign2GPTForConditionalGeneration:
+def build_translation(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase | None = None
+) -> Sign2GPTForConditionalGeneration:
     """Stage 2's model: frozen weights filled in, then what ``start_from`` has learnt.
 
     The pseudo-gloss head comes along, frozen, when ``start_from`` has one: with it the translator
@@ -100,13 +80,12 @@ def build_translation(recipe: Recipe) -> Sign2GPTForConditionalGeneration:
             f"There is no trained model in {source} to start from; train it first, or correct "
             "the recipe's key `start_from`."
         )
-    config = model_config(
-        recipe, Sign2GPTConfig.from_pretrained(source).num_pseudo_glosses if source else 0
-    )
+    num_pseudo_glosses = Sign2GPTConfig.from_pretrained(source).num_pseudo_glosses if source else 0
+    config = model_config(recipe, num_pseudo_glosses, tokenizer)
     if source:
         _check_same_signs(config, Sign2GPTConfig.from_pretrained(source), source)
     model = Sign2GPTForConditionalGeneration.from_pretrained_parts(
-        config, vision=locate(recipe.vision), language=locate(str(recipe.language))
+        config, vision=recipe.vision, language=recipe.language
     )
     if source:
         hand_over(source, model)

@@ -50,10 +50,18 @@ class Datasets:
 
 
 def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcessor:
-    """The processor that will travel with the model."""
+    """The processor that will travel with the model.
+
+    Raises:
+        UserError: a wrong setting, or frames of a size that the vision model does not take.
+    """
+    from sign2gpt.model.backbone import check_frame_size
+
     colours = {"image_mean": config.image_mean, "image_std": config.image_std}
     with wrong_values("processor"):
-        return SignVideoProcessor(**(colours | recipe.processor))
+        processor = SignVideoProcessor(**(colours | recipe.processor))
+    check_frame_size(config.vision_config, processor.image_size, processor.image_size)
+    return processor
 
 
 def clip_datasets(
@@ -137,6 +145,8 @@ def stored_features(
     """
     folder = Path(recipe.features or Path(recipe.output) / "features")
     kind, below = recipe.train_on.value, TrainOn.frame_tokens.value
+    if kind == below:
+        model.spatial_model.require_storable()
     prints = {k: _fingerprint(k, recipe, model, processor, augment, seed) for k in {kind, below}}
     stores = {}
     for number, split in enumerate(SPLITS):

@@ -53,8 +53,8 @@ class Recipe:
     stage: Stage
     store: str  # folder with manifest.parquet and the clips
     output: str  # folder the trained model is written to
-    vision: str  # folder or Hub name of the frozen vision model
-    language: str | None = None  # folder or Hub name of the frozen language model
+    vision: str  # frozen vision model: folder, Hub name or DINOv2 .pth (model/sources.py)
+    language: str | None = None  # frozen language model: folder, Hub name or .gguf
     start_from: str | None = None  # a trained model whose weights this run begins with
     train_on: TrainOn = TrainOn.video
     variants: int = 1  # stored copies of each training clip, augmented but for the first

@@ -11,7 +11,7 @@ import numpy as np
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.metrics import bleu_rouge
 from sign2gpt.progress import Advance
-from sign2gpt.train.build import build_translation, locate
+from sign2gpt.train.build import build_translation
 from sign2gpt.train.inputs import clip_datasets, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
@@ -28,13 +28,13 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
     Starting from stage 1's model (``start_from``) this is Sign2GPT(w/PGP); on stored sign
     features it is Sign(Z)2GPT; starting from nothing it is Sign2GPT.
     """
-    from transformers import AutoTokenizer
+    from sign2gpt.model.sources import load_tokenizer
 
     output = Path(recipe.output)
     if finished(recipe):
         return output
-    model = build_translation(recipe)
-    tokenizer = AutoTokenizer.from_pretrained(locate(str(recipe.language)))
+    tokenizer = load_tokenizer(str(recipe.language)) if recipe.language else None
+    model = build_translation(recipe, tokenizer)
     processor = video_processor(recipe, model.config)
     datasets = clip_datasets(recipe, model, processor, tokenizer=tokenizer, progress=progress)
     references = [row.text for row in read_manifest(recipe.store, "dev")]
