@@ -140,6 +140,8 @@ def _check(path: Path, fps: float | None, max_frames: int | None, source_fps: fl
         raise UserError(f"max_frames is {max_frames}; give at least 1, or none for all frames.")
     if not path.exists():
         raise UserError(f"There is no clip at {path}; check the path.")
+    if not path.is_file() and not path.is_dir():  # a pipe would be waited on for ever
+        raise UserError(f"The clip {path} is neither a file nor a folder; {_HOW_TO_MEND}.")
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"The clip {path} is an empty file; copy or download it again.")
 
@@ -187,6 +189,8 @@ def _images(folder: Path) -> list[Path]:
     ]
     if not images:
         raise UserError(f"The folder {folder} holds no images; {_HOW_TO_MEND}.")
+    if strange := [path for path in images if not path.is_file()]:
+        raise UserError(f"The frame {strange[0]} is no file; {_HOW_TO_MEND}.")
     return sorted(images, key=_natural)
 
 
