@@ -22,6 +22,7 @@ from sign2gpt.data.collator import ClipCollator
 from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
 from sign2gpt.data.manifest import read_manifest
+from sign2gpt.errors import UserError
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import BELOW_SETTINGS, SIGN_SETTINGS
 from sign2gpt.train.recipe import Recipe, TrainOn, seed_of, wrong_values
@@ -50,10 +51,27 @@ class Datasets:
 
 
 def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcessor:
-    """The processor that will travel with the model."""
+    """The processor that will travel with the model.
+
+    Raises:
+        UserError: a setting out of range, or frames smaller than one patch of the vision model.
+    """
     colours = {"image_mean": config.image_mean, "image_std": config.image_std}
     with wrong_values("processor"):
-        return SignVideoProcessor(**(colours | recipe.processor))
+        processor = SignVideoProcessor(**(colours | recipe.processor))
+    patch = getattr(config.vision_config, "patch_size", 1)
+    if processor.image_size < patch:
+        raise UserError(
+            f"processor.image_size is {processor.image_size}, less than one patch of the vision "
+            f"model {recipe.vision}; give {patch} or more."
+        )
+    return processor
+
+
+def augmentation(recipe: Recipe) -> ClipAugment:
+    """What training does to each clip; UserError for a value out of range."""
+    with wrong_values("augment"):
+        return ClipAugment(**recipe.augment)
 
 
 def clip_datasets(
@@ -74,8 +92,7 @@ def clip_datasets(
     Raises:
         UserError: a wrong manifest, or a clip that cannot be read.
     """
-    with wrong_values("augment"):
-        augment = ClipAugment(**recipe.augment)
+    augment = augmentation(recipe)
     seed = seed_of(recipe)
     labels: dict[str, dict[str, Any]] = {
         split: {"pseudo_glosses": (pseudo_glosses or {}).get(split), "vocabulary": vocabulary}
