@@ -41,8 +41,8 @@ def sign2gpt(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 def ends_in_one_sentence(result: Result, *words: str) -> None:
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
-    last = result.stderr.strip().splitlines()[-1]  # above it, at most a progress bar
-    assert last.startswith("sign2gpt: ") and result.stderr.count("sign2gpt: ") == 1, result.stderr
+    (last,) = result.stderr.strip().splitlines()  # and no progress bar of work that never began
+    assert last.startswith("sign2gpt: "), result.stderr
     for word in words:
         assert word in last, result.stderr
 
@@ -121,7 +121,7 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
     ends_in_one_sentence(
         sign2gpt(*evaluate, lines, "--convention", "mine"), "mine", "paper", "sacrebleu"
     )
-    ends_in_one_sentence(sign2gpt("params", "no/such"), "no/such", "phoenix14t/translate.yaml")
+    ends_in_one_sentence(sign2gpt("params", "no/such"), "no/such", "phoenix14t/translate")
     ends_in_one_sentence(
         sign2gpt("params", "phoenix14t/translate", "model.spatial_lora_rnak=8"),
         "model.spatial_lora_rank",
@@ -157,3 +157,56 @@ def test_an_output_that_is_no_folder_is_refused_before_any_work(
     arguments = [*first, f"{last}{taken / 'x'}"] if assigns else [*command, taken / "x"]
     ends_in_one_sentence(sign2gpt(*arguments), "is not a folder", "name another")
     assert taken.read_text() == "mine"
+
+
+def test_outputs_are_tried_where_permissions_say_yes(sign2gpt: Run, tmp_path: Path) -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc")
+    ends_in_one_sentence(sign2gpt("train", "demo/pretrain", "output=/proc/x"), "/proc", "no files")
+    (tmp_path / "weather-xglm").write_text("mine")
+    ends_in_one_sentence(sign2gpt("priors", tmp_path), "weather-xglm", "is not a folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["weather-xglm"]
+
+
+def test_help_names_the_recipes_and_explains_the_conventions(sign2gpt: Run) -> None:
+    for verb in ("train", "params"):
+        words = sign2gpt(verb, "--help").stdout.replace("\n", " ").replace("│", " ").split()
+        assert {"demo/translate,", "phoenix14t/pretrain,"} <= set(words)
+    assert all(word in sign2gpt("evaluate", "--help").stdout for word in ("tok:none", "tok:13a"))
+
+
+@pytest.mark.parametrize(
+    "option", [("--beams", "100000"), ("--threshold", "2"), ("--threshold", "-1")]
+)
+def test_numbers_of_translate_have_bounds(
+    sign2gpt: Run, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    result = sign2gpt("translate", tmp_path, *option)
+    assert result.returncode == 2 and option[0] in result.stderr and "equal to" in result.stderr
+
+
+def test_several_processes_are_refused(sign2gpt: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets it
+    ends_in_one_sentence(sign2gpt("train", "demo/pretrain"), "WORLD_SIZE is 2", "torchrun")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("demo.json", b"{"),
+        ("demo.json", b"\xff\xfe"),
+        ("timings.json", b"["),
+        ("timings.json", b"[]"),
+        ("report/scores.json", b"{}"),
+        ("report/scores.json", b'{"settings": 3}'),
+    ],
+)
+def test_a_damaged_file_of_a_demo_is_named(
+    sign2gpt: Run, tmp_path: Path, name: str, content: bytes
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    result = sign2gpt("demo", "--out", tmp_path)
+    ends_in_one_sentence(result, str(file), "damaged", "delete it")
+    assert not result.stdout and file.read_bytes() == content

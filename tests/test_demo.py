@@ -132,6 +132,36 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
         run(other)
 
 
+def test_pretraining_can_start_from_an_earlier_one(demo: Path, tmp_path: Path) -> None:
+    settings = (f"start_from={demo / 'pretrain'}", "training.learning_rate=0")
+    recipe = demo_recipe("pretrain", demo, 0, (*QUICK, *settings, f"output={tmp_path / 'out'}"))
+    recipe = replace(recipe, start_from=str(demo / "pretrain"))
+    run(recipe)
+    models = [
+        Sign2GPTForPseudoGlossPretraining.from_pretrained(folder)
+        for folder in (demo / "pretrain", tmp_path / "out")
+    ]
+    first, second = (dict(model.named_parameters()) for model in models)
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_a_training_that_fails_leaves_nothing_where_nothing_was_done(
+    demo: Path, tmp_path: Path
+) -> None:
+    place = (f"output={tmp_path / 'a' / 'out'}", f"features={tmp_path / 'f'}")
+    recipe = demo_recipe("translate-from-scratch", demo, 0, (*QUICK, *place, "train_on=video"))
+    with pytest.raises(UserError, match="tokens"):  # a sentence that is too long
+        run(replace(recipe, max_text_tokens=2))
+    store = tmp_path / "store"
+    shutil.copytree(demo / "corpus", store)
+    for clip in (store / "clips").iterdir():
+        clip.write_bytes(b"no video")
+    recipe = demo_recipe("pretrain", demo, 0, (*QUICK, *place))
+    with pytest.raises(UserError):
+        run(replace(recipe, store=str(store)))
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
 def test_stages_must_agree_on_what_has_no_shape(demo: Path, tmp_path: Path) -> None:
     settings = (f"output={tmp_path / 'out'}", "model.attention_window=null")
     with pytest.raises(UserError, match="attention_window"):
@@ -223,6 +253,10 @@ def test_wrong_models_are_refused_in_one_sentence(
     ("name", "content"),
     [
         ("tokenizer.json", None),
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", '{"added_tokens": []}'),
+        ("generation_config.json", None),
+        ("generation_config.json", "{}"),
         ("processor_config.json", "{"),
         ("pseudo_glosses.json", "{"),
         ("config.json", "[]"),

@@ -17,11 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sign2gpt.errors import UserError, check_output
+from sign2gpt.errors import UserError
+from sign2gpt.files import check_output, reading, write_whole
 from sign2gpt.progress import Advance, add_bar, progress_display
 from sign2gpt.synth import CLIPS
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
     from sign2gpt.train.recipe import Recipe
@@ -55,7 +57,8 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
     _same_settings(out, {"seed": seed, "clips": clips, "overrides": list(overrides)})
     result = out / "report" / "scores.json"
     if result.is_file():
-        _print_summary(out, json.loads(result.read_text(encoding="utf-8")))
+        with reading(result, "delete it, and the same call makes it again"):
+            _print_summary(out, json.loads(result.read_text(encoding="utf-8")))
         return out / "report"
     with progress_display() as progress:
         step = _Steps(out / "timings.json", progress)
@@ -102,7 +105,11 @@ class _Steps:
 
     def __init__(self, file: Path, progress: Progress) -> None:
         self.file, self.progress = file, progress
-        self.seconds: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
+        self.seconds: dict[str, float] = {}
+        if file.is_file():
+            with reading(file, "delete it, and times are counted from here on"):
+                times = json.loads(file.read_text(encoding="utf-8"))
+                self.seconds = {title: float(seconds) for title, seconds in times.items()}
 
     @contextmanager
     def __call__(self, title: str) -> Iterator[Advance]:
@@ -118,7 +125,11 @@ class _Steps:
 
 def _same_settings(out: Path, settings: dict[str, Any]) -> None:
     file = out / "demo.json"
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != settings:
+    there = settings
+    if file.is_file():
+        with reading(file, "delete it if that demo had these settings, or name another folder"):
+            there = json.loads(file.read_text(encoding="utf-8"))
+    if there != settings:
         raise UserError(
             f"The folder {out} holds a demo with other settings ({file.name} says which); give "
             "this one another folder with --out, or remove that one."
@@ -128,10 +139,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """JSON, all at once: a file that is there is whole."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    unfinished.replace(path)
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _peak_memory_gb() -> float:
@@ -145,10 +153,18 @@ def _peak_memory_gb() -> float:
 
 
 def _print_summary(out: Path, scores: dict[str, Any]) -> None:
+    """All of it, or nothing where the scores are not whole."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
+    with console.capture() as summary:
+        _show_summary(console, out, scores)
+    print(summary.get(), end="")
+
+
+def _show_summary(console: Console, out: Path, scores: dict[str, Any]) -> None:
+    from rich.table import Table
+
     table = Table(title="BLEU-4 of generated text, unseen test clips")
     for column in ("setting", "all", "seen signers", "unseen signers"):
         table.add_column(column, justify="left" if column == "setting" else "right")

@@ -15,7 +15,10 @@ Advance = Callable[[int, int], None]
 
 @contextmanager
 def progress_display() -> Iterator[Progress]:
-    """A place on standard error for one bar under another, for a job of many steps."""
+    """A place on standard error for one bar under another, for a job of many steps.
+
+    It is drawn from the first move of a bar on: a job that is refused at its door shows none.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -33,14 +36,23 @@ def progress_display() -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
+    try:
         yield progress
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def add_bar(progress: Progress, title: str) -> Advance:
     """A new bar of a display; call what is returned to move it."""
     task = progress.add_task(title, total=None)
-    return lambda done, total: progress.update(task, completed=done, total=total)
+
+    def advance(done: int, total: int) -> None:
+        progress.start()  # nothing, where it is drawn already
+        progress.update(task, completed=done, total=total)
+
+    return advance
 
 
 @contextmanager

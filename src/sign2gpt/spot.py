@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 THRESHOLD = 0.2
 """The paper's threshold on E, and on its sum over time (figures 4 to 6, Table 8)."""
@@ -45,6 +47,8 @@ def spot_signs(
     Returns:
         One entry a run, with the sum of E over it as its score (at most 1).
     """
+    import numpy as np  # not above: the command line reads the threshold for its --help
+
     above = np.asarray(localisation) > threshold
     edges = np.diff(np.pad(above.astype(np.int8), ((1, 1), (0, 0))), axis=0)
     signs = []

@@ -104,11 +104,11 @@ class Translator:
         Args:
             clip: the file; any frame rate, size and aspect.
             num_beams: width of the beam search.
-            threshold: a sign is spotted where E is above it.
+            threshold: a sign is spotted where E, from 0 to 1, is above it.
             source_fps: rate of a folder of frames (25 where not given); files know their own.
 
         Raises:
-            UserError: the file is missing or cannot be read as a video.
+            UserError: the file is missing or cannot be read as a video, or a number out of range.
         """
         video = self.processor.read(clip, source_fps=source_fps)
         return self.translate_batch([video], num_beams, threshold)[0]
@@ -118,6 +118,11 @@ class Translator:
         self, videos: Sequence[VideoClip], num_beams: int = 4, threshold: float = THRESHOLD
     ) -> list[Translation]:
         """Translate clips that have been read, all at once; each as if it were alone."""
+        if num_beams < 1 or not 0 <= threshold <= 1:
+            raise UserError(
+                f"num_beams is {num_beams} and threshold {threshold}; give 1 or more beams, and a "
+                "threshold from 0 to 1."
+            )
         inputs = self.processor(videos=list(videos)).to(self.model.device)
         encoded = self.model.encode(**inputs)
         tokens = self.model.generate(encoder_outputs=encoded, num_beams=num_beams)

@@ -175,3 +175,11 @@ def test_parts_of_another_size_or_kind_are_errors(tiny_config, tmp_path):
 def wider(config: Sign2GPTConfig):
     sizes = config.vision_config.to_dict()
     return {**sizes, "hidden_size": 64}
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"num_beams": 4, "max_le', '{"max_length": "x"}'])
+def test_a_generation_config_that_is_not_whole_is_an_error(content, saved):
+    file = saved / "generation_config.json"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(UserError, match=r"generation_config\.json in"):
+        Sign2GPTForConditionalGeneration.from_pretrained(saved)

@@ -204,6 +204,30 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path) -> None:
         make_corpus(tmp_path / "french", language="fr")
     with pytest.raises(UserError, match="no table at"):
         make_corpus(tmp_path / "none", annotations=tmp_path / "none.csv")
-    (tmp_path / "manifest.parquet").touch()
-    with pytest.raises(UserError, match="another store"):
-        make_corpus(tmp_path)
+    for name in ("manifest.parquet", "manifest.csv", "clips"):
+        folder = tmp_path / f"holds-{name}"
+        folder.mkdir()
+        (folder / name).touch()
+        with pytest.raises(UserError, match=f"another store or other files .{name}"):
+            make_corpus(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("corpus.json", b"{"), ("corpus.json", b"\xff\xfe"), ("truth.jsonl", b"{\n")],
+)
+def test_a_damaged_file_of_a_corpus_is_named(
+    store: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    for kept in ("corpus.json", "manifest.parquet", "truth.jsonl"):
+        (tmp_path / kept).write_bytes((store / kept).read_bytes())
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is damaged"):
+        make_corpus(tmp_path, CLIPS, 3)
+
+
+def test_a_second_manifest_is_found_before_any_work(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus.json").write_bytes((store / "corpus.json").read_bytes())
+    (tmp_path / "manifest.csv").touch()
+    with pytest.raises(UserError, match=r"manifest\.csv"):
+        make_corpus(tmp_path, CLIPS, 3)

@@ -6,9 +6,15 @@ import pytest
 
 from sign2gpt.errors import UserError
 from sign2gpt.train import run
-from sign2gpt.train.recipe import RECIPES, load_recipe, save_recipe
+from sign2gpt.train.build import build_pretraining, build_translation
+from sign2gpt.train.recipe import RECIPES, Recipe, Stage, load_recipe, save_recipe
 
 SHIPPED = sorted(str(path.relative_to(RECIPES)) for path in RECIPES.rglob("*.yaml"))
+
+
+def build(recipe: Recipe) -> object:
+    translates = recipe.stage is Stage.translate
+    return build_translation(recipe) if translates else build_pretraining(recipe, 3)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -42,6 +48,27 @@ def test_overrides_reach_every_level() -> None:
         ("variants=many", "variants"),
         ("variants=0", "give 1 or more"),
         ("max_shift=-1", "give 0 or more"),
+        ("model.vision_config=x", "set the key vision"),
+        ("model.text_config=x", "set the key language"),
+        ("model.num_pseudo_glosses=3", "read from the sentences"),
+        ("training.seed=-1", "training.seed = -1; give 0 to 4294967295"),
+        ("training.seed=5000000000", "give 0 to 4294967295"),
+        ("training.per_device_train_batch_size=-1", "give 1 or more"),
+        ("training.per_device_train_batch_size=0", "give 1 or more"),
+        ("training.per_device_train_batch_size=1.5", "training.per_device_train_batch_size"),
+        ("training.learning_rate=-1", "training.learning_rate = -1; give 0 or more"),
+        ("training.learning_rate=.nan", "give a number"),
+        ("training.learning_rate=much", "training.learning_rate"),
+        ("training.num_train_epochs=-1", "training.num_train_epochs"),
+        ("training.generation_num_beams=0", "training.generation_num_beams = 0; give 1 or more"),
+        ("training.bf16=perhaps", "training.bf16 = 'perhaps'; give true or false"),
+        ("processor.fps=x", "processor.fps = 'x'; give a number"),
+        ("processor.fit=x", "give one of pad, stretch, crop"),
+        ("processor.image_mean=[1, x, 2]", "processor.image_mean"),
+        ("augment.flip_prob=x", "augment.flip_prob = 'x'; give a number"),
+        ("augment.crop_scale=1", "augment.crop_scale = 1; give two numbers"),
+        ("rate_multipliers.gate=-1", "rate_multipliers.gate = -1"),
+        ("stage=[a", "The override stage=[a is not readable YAML"),
     ],
 )
 def test_wrong_keys_and_values_are_named(override: str, hint: str) -> None:
@@ -55,24 +82,44 @@ def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
         load_recipe("nowhere")
     broken = tmp_path / "broken.yaml"
     broken.write_text("stage: [pretrain\n")
-    with pytest.raises(UserError, match="not readable YAML"):
+    with pytest.raises(UserError, match="not readable YAML: line 2"):
         load_recipe(broken)
     broken.write_text("- a list\n")
     with pytest.raises(UserError, match="no keys"):
         load_recipe(broken)
     broken.write_text("stage: pretrain\n")
-    with pytest.raises(UserError, match="store"):
+    with pytest.raises(UserError, match="lacks the key store; add it"):
+        load_recipe(broken)
+    broken.write_text("1: 2\n")
+    with pytest.raises(UserError, match="unknown key 1"):
         load_recipe(broken)
 
 
 @pytest.mark.parametrize(
     ("override", "hint"),
     [
-        ("training.learning_rate=much", "training.learning_rate"),
         ("training.lr_scheduler_type=wave", "training"),
+        ("training.lr_scheduler_kwargs=x", "training.lr_scheduler_kwargs"),
+        ("training.lr_scheduler_kwargs={wave: 1}", "training.lr_scheduler_kwargs"),
+        ("training.adam_beta1=2", "training"),
+        ("processor.image_size=1", "a multiple of 14"),
+        ("processor.crop_size=300", "processor.crop_size"),
+        ("augment.hue=3", "augment.hue"),
     ],
 )
-def test_wrong_training_values_are_found_before_any_work(override: str, hint: str) -> None:
+def test_wrong_values_are_found_before_any_work(override: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        run(load_recipe("demo/pretrain", [override]))
+        run(load_recipe("demo/pretrain", [f"output={tmp_path / 'out'}", override]))
     assert hint in str(error.value)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["[]", '{"model_type": "sign2'])
+def test_a_damaged_model_to_start_from_is_named(content: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "config.json").write_text(content)
+    for name in ("demo/translate", "demo/pretrain"):
+        recipe = load_recipe(name, [f"start_from={source}", f"output={tmp_path / 'out'}"])
+        with pytest.raises(UserError, match=r"config.json is damaged"):
+            build(recipe)

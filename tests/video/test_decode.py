@@ -1,6 +1,7 @@
 """Clips of every make come out upright, at the asked rate, or with a sentence on what is wrong."""
 
 import math
+import os
 import struct
 import wave
 from collections.abc import Callable
@@ -257,3 +258,13 @@ def test_real_clips(shared_data: Path) -> None:
         half = read_clip(folder / name, fps=12.5, size=(84, 84))
         assert len(half.frames) == math.ceil(info.duration * 12.5 - 0.02), name
         assert (np.diff(half.times) > 0).all(), name
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_refused_and_not_waited_on(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for pipe, at in ((tmp_path / "pipe.mp4", tmp_path / "pipe.mp4"), (folder / "0.png", folder)):
+        os.mkfifo(pipe)
+        with pytest.raises(UserError, match=pipe.name):
+            read_clip(at)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from sign2gpt.train.recipe import shipped_recipes
+
 app = typer.Typer(
     help="Sign-language video in, spoken-language sentence out.",
     no_args_is_help=True,
@@ -19,7 +21,11 @@ CORPORA, TRAINING, USE = "Corpora", "Training", "Use"
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 RecipeArgument = Annotated[
-    str, typer.Argument(help="A recipe file, or the name of a shipped one.", show_default=False)
+    str,
+    typer.Argument(
+        help=f"A recipe file, or the name of a shipped one: {', '.join(shipped_recipes())}.",
+        show_default=False,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

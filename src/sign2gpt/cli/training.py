@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from sign2gpt.cli.app import TRAINING, JsonFlag, Overrides, RecipeArgument, app, print_json
-from sign2gpt.errors import check_output
+from sign2gpt.files import check_output
 
 
 @app.command(rich_help_panel=TRAINING)
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the corpus and of the training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the corpus and of the training.")
+    ] = 0,
 ) -> None:
     """Learn an invented sign language from nothing and translate videos never seen.
 
@@ -77,10 +79,12 @@ def priors(
     from sign2gpt.progress import add_bar, progress_display
     from sign2gpt.train.priors import make_language_prior, make_vision_prior
 
-    check_output(out)
+    vision, language = out / "pose-vit", out / "weather-xglm"
+    for folder in (vision, language):
+        check_output(folder)
     with progress_display() as progress:
         bar = add_bar(progress, "Vision model")
-        make_vision_prior(out / "pose-vit", pictures, epochs, seed, bar)
+        make_vision_prior(vision, pictures, epochs, seed, bar)
         bar = add_bar(progress, "Language model")
-        make_language_prior(out / "weather-xglm", language_steps, seed, bar)
+        make_language_prior(language, language_steps, seed, bar)
     print(f"The two models are in {out}.")

@@ -10,6 +10,10 @@ import typer
 
 from sign2gpt.cli.app import USE, JsonFlag, app, print_json
 from sign2gpt.errors import UserError
+from sign2gpt.spot import THRESHOLD
+
+# Memory and time grow with the width, and translations get worse, not better, long before this.
+MOST_BEAMS = 64
 
 
 @app.command(rich_help_panel=USE)
@@ -18,7 +22,13 @@ def translate(
     model: Annotated[Path, typer.Option(help="A trained model's folder.")] = Path(
         "runs/demo/translate"
     ),
-    beams: Annotated[int, typer.Option(min=1, help="Width of the beam search.")] = 4,
+    beams: Annotated[
+        int, typer.Option(min=1, max=MOST_BEAMS, help="Width of the beam search.")
+    ] = 4,
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="A sign is seen where the model's E is above this."),
+    ] = THRESHOLD,
     fps: Annotated[
         float | None, typer.Option(help="Frames a second of a folder of frames; 25 if not given.")
     ] = None,
@@ -34,7 +44,9 @@ def translate(
     results, failures = [], []
     for clip in clips:
         try:
-            result = translator.translate(clip, num_beams=beams, source_fps=fps)
+            result = translator.translate(
+                clip, num_beams=beams, threshold=threshold, source_fps=fps
+            )
         except UserError as error:
             failures.append(str(error))
             print(f"sign2gpt: {error}", file=sys.stderr)
@@ -53,7 +65,11 @@ def evaluate(
     hypotheses: Annotated[Path, typer.Option(help="One generated sentence a line.")],
     references: Annotated[Path, typer.Option(help="One reference a line, same order.")],
     convention: Annotated[
-        str, typer.Option(help="Scoring convention: paper or sacrebleu.")
+        str,
+        typer.Option(
+            help="paper: as the field's published scores, BLEU of texts as they are (tok:none), 0 "
+            "where an n-gram order has no match. sacrebleu: its defaults (tok:13a, smooth:exp)."
+        ),
     ] = "paper",
     as_json: JsonFlag = False,
 ) -> None:

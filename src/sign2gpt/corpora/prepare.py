@@ -6,7 +6,6 @@ it again does nothing. What cannot be read is listed with its reason, and the re
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,7 +16,8 @@ from urllib.parse import quote
 
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
-from sign2gpt.errors import UserError, check_output
+from sign2gpt.errors import UserError
+from sign2gpt.files import check_output, write_whole
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import open_clip, probe_clip
@@ -210,6 +210,4 @@ def _prepare_clip(store: Path, source: str, clip: SourceClip) -> tuple[ClipRow |
 
 
 def _write_json(path: Path, content: Any) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    unfinished.replace(path)
+    write_whole(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")

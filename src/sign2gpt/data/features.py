@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike
 from sign2gpt.data.dataset import LabelledRows, variant_id
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
+from sign2gpt.files import new_folder
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.sample import shifted_span
 
@@ -78,17 +79,18 @@ class FeatureStore:
         unfinished = target.with_name(f".{target.name}.{os.getpid()}")
         for left in target.parent.glob(f".{target.name}.*"):  # of a run that was killed
             shutil.rmtree(left)
-        unfinished.mkdir(parents=True)
-        try:
-            with (unfinished / _ARRAY).open("wb") as file:
-                ids, offsets = _append(file, items, np.dtype(dtype))
-            index = {"ids": ids, "offsets": offsets, "meta": dict(meta or {})}
-            (unfinished / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-            if target.exists():
-                shutil.rmtree(target)
-            unfinished.rename(target)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        with new_folder(target.parent):
+            unfinished.mkdir()
+            try:
+                with (unfinished / _ARRAY).open("wb") as file:
+                    ids, offsets = _append(file, items, np.dtype(dtype))
+                index = {"ids": ids, "offsets": offsets, "meta": dict(meta or {})}
+                (unfinished / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+                if target.exists():
+                    shutil.rmtree(target)
+                unfinished.rename(target)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
         return cls(target)
 
     def __getitem__(self, clip_id: str) -> np.ndarray:

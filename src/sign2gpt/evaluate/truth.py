@@ -14,6 +14,7 @@ import numpy as np
 
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
+from sign2gpt.files import reading
 from sign2gpt.metrics import LabelledInterval, bleu_rouge
 
 
@@ -39,7 +40,7 @@ def read_truth(store: Path, rows: Sequence[ClipRow]) -> list[ClipTruth]:
     path = store / "truth.jsonl"
     if not path.is_file():
         raise UserError(f"The store {store} has no truth.jsonl, so localisation cannot be scored.")
-    with path.open(encoding="utf-8") as lines:
+    with reading(path, "make the corpus again"), path.open(encoding="utf-8") as lines:
         records = {record["id"]: record for record in map(json.loads, lines)}
     missing = [row.id for row in rows if row.id not in records]
     if missing:

@@ -217,6 +217,24 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
             kwargs.pop(training_only, None)
         return super().generate(encoder_outputs=signs, **kwargs)
 
+    def adjust_generation_fn(
+        self, generation_config: Any, auto: bool, pipeline: bool, source: Any, *args: Any, **kw: Any
+    ) -> None:
+        """How transformers loads generation_config.json, but a file that is not whole is an error.
+
+        transformers passes over a missing or unreadable one, and a search without `max_length`
+        ends after 20 tokens: sentences would be cut off unnoticed. The file is always saved with
+        the weights, so where it is not whole the folder is damaged, as without a weight.
+        """
+        super().adjust_generation_fn(generation_config, auto, pipeline, source, *args, **kw)
+        for name in ("decoder_start_token_id", "eos_token_id", "num_beams", "max_length"):
+            value = getattr(self.generation_config, name)
+            if not isinstance(value, int) and not (name == "eos_token_id" and value):
+                raise UserError(
+                    f"The generation_config.json in {source} is missing or damaged ({name} is "
+                    f"{value!r}); copy or train that model again."
+                )
+
     def localise(
         self,
         pixel_values: Tensor | None = None,

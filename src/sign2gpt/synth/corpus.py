@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,9 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from sign2gpt.data.manifest import PARQUET_NAME, ClipRow, write_manifest
+from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
 from sign2gpt.data.tables import read_records
-from sign2gpt.errors import UserError, check_output
+from sign2gpt.errors import UserError
+from sign2gpt.files import check_output, reading, write_whole
 from sign2gpt.parallel import in_parallel
 from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
@@ -113,15 +113,16 @@ def make_corpus(
     }
     if _already_made(out, arguments):
         return out
-    (out / "clips").mkdir(parents=True, exist_ok=True)
-    _write_at_once(out / ARGUMENTS_NAME, json.dumps(arguments, indent=1) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / ARGUMENTS_NAME, json.dumps(arguments, indent=1) + "\n")
+    (out / "clips").mkdir(exist_ok=True)
     rows, truth = [], []
     for row, line in in_parallel(partial(_make_clip, out, seed), planned, workers):
         rows.append(row)
         truth.append(json.dumps(line, ensure_ascii=False))
         if progress:
             progress(len(rows), len(planned))
-    _write_at_once(out / TRUTH_NAME, "\n".join(truth) + "\n")
+    write_whole(out / TRUTH_NAME, "\n".join(truth) + "\n")
     write_manifest(out, rows)
     return out
 
@@ -286,19 +287,31 @@ def _filmed_again(signer: Signer, rng: np.random.Generator) -> Signer:
 def _already_made(out: Path, arguments: dict[str, Any]) -> bool:
     """Whether the corpus stands complete; UserError if `out` holds something else."""
     noted = out / ARGUMENTS_NAME
-    if not noted.is_file():
-        if (out / PARQUET_NAME).exists():
-            raise UserError(f"{out} holds another store; give a new folder for the corpus.")
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    # Foreign clips would be taken for the corpus's own, a second manifest for the store's.
+    foreign = there & set(MANIFEST_NAMES) - {PARQUET_NAME}
+    if ARGUMENTS_NAME not in there:
+        foreign = {name for name in there if not name.startswith(".")}
+    if foreign:
+        raise UserError(
+            f"{out} holds another store or other files ({min(foreign)}); give a new folder for "
+            f"the corpus."
+        )
+    if ARGUMENTS_NAME not in there:
         return False
-    if json.loads(noted.read_text(encoding="utf-8")) != arguments:
+    remedy = "give a new folder for the corpus, or delete that one"
+    with reading(noted, remedy):
+        same = json.loads(noted.read_text(encoding="utf-8")) == arguments
+    if not same:
         raise UserError(
             f"{out} holds a corpus made with other arguments ({ARGUMENTS_NAME} says which); "
             f"give a new folder, or delete that one."
         )
     if not (out / PARQUET_NAME).is_file() or not (out / TRUTH_NAME).is_file():
         return False
-    lines = (out / TRUTH_NAME).read_text(encoding="utf-8").splitlines()
-    return all((out / "clips" / f"{json.loads(line)['id']}.mp4").is_file() for line in lines)
+    with reading(out / TRUTH_NAME, remedy):
+        lines = (out / TRUTH_NAME).read_text(encoding="utf-8").splitlines()
+        return all((out / "clips" / f"{json.loads(line)['id']}.mp4").is_file() for line in lines)
 
 
 def _sha256(path: Path) -> str:
@@ -306,9 +319,3 @@ def _sha256(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error}.") from error
-
-
-def _write_at_once(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

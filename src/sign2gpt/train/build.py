@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
     from sign2gpt.model.configuration import Sign2GPTConfig
     from sign2gpt.model.modeling import (
         Sign2GPTForConditionalGeneration,
@@ -54,13 +56,22 @@ def model_config(
 
 
 def build_pretraining(recipe: Recipe, num_pseudo_glosses: int) -> Sign2GPTForPseudoGlossPretraining:
-    """Stage 1's model: frozen vision weights filled in, everything else fresh."""
+    """Stage 1's model: frozen vision weights filled in, then what ``start_from`` has learnt.
+
+    The prototypes are not learnt but those of this run's own vocabulary, and so left to be set.
+    """
     from sign2gpt.model.modeling import Sign2GPTForPseudoGlossPretraining
 
     config = model_config(recipe, num_pseudo_glosses)
-    return Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
+    source = _source(recipe)
+    if source:
+        _check_same_signs(config, trained_config(source), source)
+    model = Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
         config, vision=recipe.vision, language=None
     )
+    if source:
+        hand_over(source, model, without=("pseudo_gloss_head.prototypes",))
+    return model
 
 
 def build_translation(
@@ -71,19 +82,13 @@ def build_translation(
     The pseudo-gloss head comes along, frozen, when ``start_from`` has one: with it the translator
     can say where each sign was seen.
     """
-    from sign2gpt.model.configuration import Sign2GPTConfig
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
 
-    source = Path(recipe.start_from) if recipe.start_from else None
-    if source and not (source / "config.json").is_file():
-        raise UserError(
-            f"There is no trained model in {source} to start from; train it first, or correct "
-            "the recipe's key `start_from`."
-        )
-    num_pseudo_glosses = Sign2GPTConfig.from_pretrained(source).num_pseudo_glosses if source else 0
-    config = model_config(recipe, num_pseudo_glosses, tokenizer)
-    if source:
-        _check_same_signs(config, Sign2GPTConfig.from_pretrained(source), source)
+    source = _source(recipe)
+    given = trained_config(source) if source else None
+    config = model_config(recipe, given.num_pseudo_glosses if given else 0, tokenizer)
+    if source and given:
+        _check_same_signs(config, given, source)
     model = Sign2GPTForConditionalGeneration.from_pretrained_parts(
         config, vision=recipe.vision, language=recipe.language
     )
@@ -92,6 +97,30 @@ def build_translation(
     if recipe.train_on is TrainOn.sign_features:
         model.freeze(spatial=True, sign_encoder=True)
     return model
+
+
+def _source(recipe: Recipe) -> Path | None:
+    """The folder whose weights a run begins with; UserError where no model is in it."""
+    source = Path(recipe.start_from) if recipe.start_from else None
+    if source and not (source / "config.json").is_file():
+        raise UserError(
+            f"There is no trained model in {source} to start from; train it first, or correct "
+            "the recipe's key `start_from`."
+        )
+    return source
+
+
+def trained_config(source: Path) -> Sign2GPTConfig:
+    """The configuration of a model that sign2gpt saved; UserError where it is damaged."""
+    from sign2gpt.model.configuration import Sign2GPTConfig
+
+    try:
+        return Sign2GPTConfig.from_pretrained(source)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"The configuration {source / 'config.json'} is damaged; copy or train that model "
+            "again, or correct the recipe's key `start_from`."
+        ) from error
 
 
 def _check_same_signs(own: Sign2GPTConfig, given: Sign2GPTConfig, source: Path) -> None:
@@ -104,11 +133,14 @@ def _check_same_signs(own: Sign2GPTConfig, given: Sign2GPTConfig, source: Path) 
             )
 
 
-def hand_over(source: Path, model: Sign2GPTForConditionalGeneration) -> None:
+def hand_over(source: Path, model: Sign2GPTPreTrainedModel, without: Sequence[str] = ()) -> None:
     """Copy every weight of a trained model into `model`, by name.
 
     Stage 1 gives the spatial model, the sign encoder and the pseudo-gloss head; a stage 2 model
     gives its decoder too. Whatever `source` has must fit, so nothing is lost on the way.
+
+    Args:
+        without: weights that stay as they are in `model`.
 
     Raises:
         UserError: a weight of `source` that `model` has no place for, or of another shape.
@@ -118,7 +150,7 @@ def hand_over(source: Path, model: Sign2GPTForConditionalGeneration) -> None:
 
     path = source / "model.safetensors"
     try:
-        weights = load_file(path)
+        weights = {n: w for n, w in load_file(path).items() if n not in without}
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"The weights {path} cannot be read ({error}); train that model again."

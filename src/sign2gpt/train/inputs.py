@@ -64,6 +64,12 @@ def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcesso
     return processor
 
 
+def augmentation(recipe: Recipe) -> ClipAugment:
+    """What training does to each clip; UserError for a value out of range."""
+    with wrong_values("augment"):
+        return ClipAugment(**recipe.augment)
+
+
 def clip_datasets(
     recipe: Recipe,
     model: Sign2GPTPreTrainedModel,
@@ -82,8 +88,7 @@ def clip_datasets(
     Raises:
         UserError: a wrong manifest, or a clip that cannot be read.
     """
-    with wrong_values("augment"):
-        augment = ClipAugment(**recipe.augment)
+    augment = augmentation(recipe)
     seed = seed_of(recipe)
     labels: dict[str, dict[str, Any]] = {
         split: {"pseudo_glosses": (pseudo_glosses or {}).get(split), "vocabulary": vocabulary}

@@ -7,16 +7,18 @@ beside the result.
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sign2gpt.errors import UserError
+from sign2gpt.train.keys import check_keys, check_values
+
+if TYPE_CHECKING:
+    from yaml import YAMLError
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -79,8 +81,15 @@ def find_recipe(name: str | Path) -> Path:
     for candidate in (Path(name), RECIPES / name, RECIPES / f"{name}.yaml"):
         if candidate.is_file():
             return candidate
-    shipped = sorted(str(path.relative_to(RECIPES)) for path in RECIPES.rglob("*.yaml"))
-    raise UserError(f"There is no recipe {name}; the shipped ones are {', '.join(shipped)}.")
+    raise UserError(
+        f"There is no recipe {name}; the shipped ones are {', '.join(shipped_recipes())}."
+    )
+
+
+def shipped_recipes() -> list[str]:
+    """The names of the recipes that come with the package, such as ``demo/pretrain``."""
+    paths = (path.relative_to(RECIPES) for path in RECIPES.rglob("*.yaml"))
+    return sorted(path.with_suffix("").as_posix() for path in paths)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -91,35 +100,45 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         overrides: dotted assignments, e.g. ``training.learning_rate=1e-3``.
 
     Raises:
-        UserError: unknown key (with the nearest known one), wrong type, unreadable file.
+        UserError: unknown key (with the nearest known one), missing key, wrong type, a number out
+            of range, unreadable file.
     """
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
     from yaml import YAMLError
 
     path = find_recipe(path)
-    try:
-        layers = [OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))]
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"The recipe {path} is not readable YAML: {reason}.") from error
-    for layer in layers:
+    layers = []
+    for override in (None, *overrides):
+        try:
+            layer = OmegaConf.load(path) if override is None else OmegaConf.from_dotlist([override])
+        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+            what = f"The recipe {path}" if override is None else f"The override {override}"
+            raise UserError(f"{what} is not readable YAML: {_place_and_reason(error)}.") from error
         if not OmegaConf.is_dict(layer):
             raise UserError(f"The recipe {path} holds no keys; compare it with recipes/demo.")
-        _check_keys(OmegaConf.to_container(layer, resolve=False), path)
+        check_keys(OmegaConf.to_container(layer, resolve=False), Recipe, path)
+        layers.append(layer)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Recipe), *layers)
         recipe = OmegaConf.to_object(merged)
+    except MissingMandatoryValue as error:
+        raise UserError(f"The recipe {path} lacks the key {error.full_key}; add it.") from error
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "a key"
         reason = str(error).splitlines()[0]
         raise UserError(f"{key} in the recipe {path} cannot be used: {reason}.") from error
     assert isinstance(recipe, Recipe)
-    for name, least in (("variants", 1), ("max_shift", 0), ("max_text_tokens", 1)):
-        value = getattr(recipe, name)
-        if value < least:
-            raise UserError(f"The recipe {path} has {name} = {value}; give {least} or more.")
+    check_values(recipe, path)
     return recipe
+
+
+def _place_and_reason(error: YAMLError | Exception) -> str:
+    """In one line: where in the file a reader stumbled, if it says so, and over what."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error).splitlines()[0]
+    return f"line {mark.line + 1}, {getattr(error, 'problem', None) or 'it breaks off'}"
 
 
 def seed_of(recipe: Recipe) -> int:
@@ -142,38 +161,3 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
     from omegaconf import OmegaConf
 
     OmegaConf.save(OmegaConf.structured(recipe), path)
-
-
-def _check_keys(layer: Any, path: Path) -> None:
-    """Every key, nested ones too, must be one that something reads."""
-    from transformers import Seq2SeqTrainingArguments
-
-    from sign2gpt.model.configuration import Sign2GPTConfig
-    from sign2gpt.video.augment import ClipAugment
-    from sign2gpt.video.processor import SignVideoProcessor
-
-    _known(layer, _names(Recipe), "", path)
-    sections = {
-        "model": _names(Sign2GPTConfig),
-        "processor": SignVideoProcessor.setting_names(),
-        "augment": _names(ClipAugment),
-        "pseudo_glosses": _names(PseudoGlosses),
-        "training": _names(Seq2SeqTrainingArguments),
-    }
-    for section, names in sections.items():
-        given = layer.get(section) or {}
-        if not isinstance(given, Mapping):
-            raise UserError(f"The recipe {path} has {section}: {given}; give keys and values.")
-        _known(given, names, f"{section}.", path)
-
-
-def _names(cls: type) -> list[str]:
-    return [f.name for f in dataclasses.fields(cls)]
-
-
-def _known(given: Iterable[str], names: list[str], prefix: str, path: Path) -> None:
-    for key in given:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else "recipes/ shows the known ones."
-            raise UserError(f"The recipe {path} has the unknown key {prefix}{key}; {hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sign2gpt.errors import UserError
+from sign2gpt.files import new_folder
 from sign2gpt.progress import Advance
 from sign2gpt.train.inputs import Datasets
 from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
@@ -56,7 +57,7 @@ def training_arguments(
     Raises:
         UserError: a value that transformers does not take.
     """
-    from transformers import Seq2SeqTrainingArguments
+    from transformers import Seq2SeqTrainingArguments, Trainer, get_scheduler
 
     gpu = torch.cuda.is_available()
     fixed: dict[str, Any] = {
@@ -75,16 +76,21 @@ def training_arguments(
         "dataloader_pin_memory": gpu,
         "use_cpu": not gpu,  # else transformers takes bf16 for a wish for a GPU
     }
-    defaults = {field.name: field.default for field in fields(Seq2SeqTrainingArguments)}
-    for key, value in recipe.training.items():
-        if _is_number(defaults[key]) and not _is_number(value):
-            raise UserError(f"The recipe's key training.{key} is {value!r}; give a number.")
     with wrong_values("training"):
-        return Seq2SeqTrainingArguments(**(fixed | recipe.training))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        arguments = Seq2SeqTrainingArguments(**(fixed | recipe.training))
+        optimizer_class, settings = Trainer.get_optimizer_cls_and_kwargs(arguments)
+        optimizer = optimizer_class([torch.zeros(1, requires_grad=True)], **settings)
+    with wrong_values("training.lr_scheduler_kwargs"):  # tried, as each schedule has its own
+        get_scheduler(
+            arguments.lr_scheduler_type,
+            optimizer,
+            num_warmup_steps=1,
+            num_training_steps=2,
+            scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+        )
+    # Several GPUs would be a DataParallel, which cannot share out frames packed end to end.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def train_stage(
@@ -107,31 +113,38 @@ def train_stage(
 
     output = Path(recipe.output)
     checkpoints = output / "checkpoints"
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, output / RECIPE)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "log")
-    callbacks: list[Any] = [KeepInBounds()]
-    if progress is not None:
-        callbacks.append(ReportProgress(progress))
-    trainer = StageTrainer(
-        model=model,
-        args=training_arguments(recipe, metric, label_names),
-        train_dataset=datasets.train,
-        eval_dataset=datasets.dev,
-        data_collator=datasets.collator,
-        processing_class=tokenizer,
-        compute_metrics=compute_metrics,
-        preprocess_logits_for_metrics=_first,
-        callbacks=callbacks,
-        rate_multipliers=recipe.rate_multipliers,
-    )
-    trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
-    # A tied weight is saved once; the trainer warns of its other name unless it is told.
-    model._keys_to_ignore_on_save = sorted(model.all_tied_weights_keys) or None
-    for folder in checkpoints.glob("checkpoint-*"):
-        if not (folder / "trainer_state.json").is_file():  # broken off while it was written
-            shutil.rmtree(folder)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)))
+    with new_folder(checkpoints):
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "log")
+        callbacks: list[Any] = [KeepInBounds()]
+        if progress is not None:
+            callbacks.append(ReportProgress(progress))
+        trainer = StageTrainer(
+            model=model,
+            args=training_arguments(recipe, metric, label_names),
+            train_dataset=datasets.train,
+            eval_dataset=datasets.dev,
+            data_collator=datasets.collator,
+            processing_class=tokenizer,
+            compute_metrics=compute_metrics,
+            preprocess_logits_for_metrics=_first,
+            callbacks=callbacks,
+            rate_multipliers=recipe.rate_multipliers,
+        )
+        trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
+        # A tied weight is saved once; the trainer warns of its other name unless it is told.
+        model._keys_to_ignore_on_save = sorted(model.all_tied_weights_keys) or None
+        for folder in checkpoints.glob("checkpoint-*"):
+            if not (folder / "trainer_state.json").is_file():  # broken off while it was written
+                shutil.rmtree(folder)
+        last = get_last_checkpoint(str(checkpoints))
+        save_recipe(recipe, output / RECIPE)
+        try:
+            trainer.train(resume_from_checkpoint=last)
+        except BaseException:
+            if last is None and trainer.state.global_step == 0:  # nothing has been learnt
+                (output / RECIPE).unlink()
+                shutil.rmtree(output / "log", ignore_errors=True)
+            raise
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     _finish(output, model, save_beside)
     shutil.rmtree(checkpoints)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.metrics import bleu_rouge
 from sign2gpt.progress import Advance
+from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.train.build import build_translation
 from sign2gpt.train.inputs import clip_datasets, video_processor
 from sign2gpt.train.recipe import Recipe
@@ -35,14 +35,17 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
         return output
     tokenizer = load_tokenizer(str(recipe.language)) if recipe.language else None
     model = build_translation(recipe, tokenizer)
+    vocabulary = None
+    if model.config.num_pseudo_glosses:
+        vocabulary = PseudoGlossVocabulary.load(Path(str(recipe.start_from)) / PSEUDO_GLOSSES)
     processor = video_processor(recipe, model.config)
     datasets = clip_datasets(recipe, model, processor, tokenizer=tokenizer, progress=progress)
     references = [row.text for row in read_manifest(recipe.store, "dev")]
 
     def save_beside(folder: Path) -> None:
         Sign2GPTProcessor(processor, tokenizer).save_pretrained(folder)
-        if model.config.num_pseudo_glosses:
-            shutil.copyfile(Path(str(recipe.start_from)) / PSEUDO_GLOSSES, folder / PSEUDO_GLOSSES)
+        if vocabulary is not None:
+            vocabulary.save(folder / PSEUDO_GLOSSES)
 
     train_stage(
         recipe,

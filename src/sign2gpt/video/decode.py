@@ -20,6 +20,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.video.convert import FrameConverter, ImageConverter, Size
 from sign2gpt.video.sample import evenly, frame_count, nearest
 from sign2gpt.video.timeline import (
+    HOW_TO_MEND,
     Span,
     Timeline,
     cut_short,
@@ -183,6 +184,8 @@ def _check(
         )
     if not path.exists():
         raise UserError(f"There is no clip at {path}; check the path.")
+    if not path.is_file() and not path.is_dir():  # a pipe would be waited on for ever
+        raise UserError(f"The clip {path} is neither a file nor a folder; {HOW_TO_MEND}.")
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"The clip {path} is an empty file; copy or download it again.")
 

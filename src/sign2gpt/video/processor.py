@@ -226,8 +226,10 @@ class Sign2GPTProcessor(ProcessorMixin):
         _check_folder(pretrained_model_name_or_path)
         try:
             return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except UserError:
+            raise
+        except Exception as error:  # the tokenizers library raises nothing narrower
+            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
             raise UserError(
                 f"The processor or the tokenizer in {pretrained_model_name_or_path} cannot be "
                 f"loaded; copy or train that model again ({reason})."

@@ -56,6 +56,8 @@ def images_of(folder: Path) -> list[Path]:
     ]
     if not images:
         raise UserError(f"The folder {folder} holds no images; {HOW_TO_MEND}.")
+    if strange := [path for path in images if not path.is_file()]:
+        raise UserError(f"The frame {strange[0]} is no file; {HOW_TO_MEND}.")
     return sorted(images, key=_natural)
 
 

@@ -1,0 +1,64 @@
+"""Folders that results go to, and the small files of our own that are read again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sign2gpt.errors import UserError
+
+
+def check_output(folder: Path) -> None:
+    """Find out before hours of work whether results can be written to a folder; leaves nothing.
+
+    Raises:
+        UserError: the folder, or the nearest one above it that is there, takes no files.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    reason = None if there.is_dir() else "is not a folder"
+    if reason is None:
+        try:  # what permissions say is not asked: root may do everything but write to /proc
+            os.rmdir(tempfile.mkdtemp(prefix=".sign2gpt-", dir=there))
+        except OSError as error:
+            reason = f"takes no files ({error.strerror})"
+    if reason:
+        raise UserError(f"Nothing can be written to {folder}: {there} {reason}; name another one.")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; if the block fails, those that stayed empty go again."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first one that is not empty, and all above it, stay
+            for place in made:
+                place.rmdir()
+        raise
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Turns whatever a damaged file of our own breaks, read or used, into a sentence.
+
+    Args:
+        path: the file that is read in the block.
+        remedy: how to mend it.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+        raise UserError(f"The file {path} is damaged ({reason}); {remedy}.") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text all at once: a file that is there is whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
