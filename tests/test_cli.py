@@ -11,7 +11,7 @@ import pytest
 
 from sign2gpt.cli import main
 
-VERBS = ("demo", "synth", "prepare", "train", "params", "evaluate", "translate", "priors")
+VERBS = ("demo", "synth", "prepare", "check", "train", "params", "evaluate", "translate", "priors")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sign2gpt.cli.app import CORPORA, app
+from sign2gpt.cli.app import CORPORA, JsonFlag, app, print_json
 from sign2gpt.errors import UserError
 from sign2gpt.synth import CLIPS
 
@@ -122,3 +122,38 @@ def prepare(
             f"{len(done.unreadable)} clips could not be read, as {first.id}: {first.reason} "
             f"({out / REPORT_NAME} lists them all)"
         )
+
+
+@app.command(rich_help_panel=CORPORA)
+def check(
+    store: Annotated[Path, typer.Argument(help="A store: a folder with a manifest.")],
+    clips: Annotated[
+        bool, typer.Option("--clips/--no-clips", help="Decode every clip, or look at texts only.")
+    ] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: all cores.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Examine a store: sizes, sentences in two splits, odd texts, missing, black or frozen clips.
+
+    The exit code is 2 where clips or sentences cannot be trained on, else 0.
+    """
+    from dataclasses import asdict
+
+    from sign2gpt.corpora.check import check
+    from sign2gpt.progress import progress_bar
+
+    with progress_bar("Looking at clips") as advance:
+        found = check(store, look_at_clips=clips, workers=workers, progress=advance)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print(", ".join(f"{split}: {count:,} clips" for split, count in found.splits.items()))
+        for finding in found.findings:
+            shown = ", ".join(finding.clips[:3]) + (", ..." if len(finding.clips) > 3 else "")
+            print(f"{finding.level:<8}{finding.text}" + (f"  [{shown}]" if shown else ""))
+        if not found.findings:
+            print("Nothing is wrong with it.")
+    if any(finding.level == "error" for finding in found.findings):
+        raise typer.Exit(2)
