@@ -11,7 +11,18 @@ import pytest
 
 from sign2gpt.cli import main
 
-VERBS = ("demo", "synth", "prepare", "check", "train", "params", "evaluate", "translate", "priors")
+VERBS = (
+    "demo",
+    "synth",
+    "prepare",
+    "check",
+    "pseudo-gloss",
+    "train",
+    "params",
+    "evaluate",
+    "translate",
+    "priors",
+)
 
 
 @dataclass

@@ -157,3 +157,83 @@ def check(
             print("Nothing is wrong with it.")
     if any(finding.level == "error" for finding in found.findings):
         raise typer.Exit(2)
+
+
+@app.command("pseudo-gloss", rich_help_panel=CORPORA)
+def pseudo_gloss(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="A store, or tables with a column of sentences.", metavar="SRC..."),
+    ],
+    tagger: Annotated[
+        str,
+        typer.Option(help="spacy:PIPELINE, hanta (German), jieba (Chinese) or plain:LANGUAGE."),
+    ] = "spacy:de_core_news_sm",
+    splits: Annotated[str, typer.Option(help="Splits to read, separated by commas.")] = "train",
+    text: Annotated[str, typer.Option(help="A table's column of sentences.")] = "",
+    all_words: Annotated[
+        bool, typer.Option("--all-words", help="Every word, whatever its part of speech.")
+    ] = False,
+    max_share: Annotated[
+        float, typer.Option(help="Leave out what is in more than this share of the sentences.")
+    ] = 0.4,
+    min_count: Annotated[
+        int, typer.Option(help="Leave out what is in fewer sentences than this.")
+    ] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the vocabulary to this JSON file.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take pseudo-glosses from sentences: the words that pretraining looks for in the videos.
+
+    Lemmas (in Chinese: segments) of nouns, numbers, adverbs, pronouns, names, adjectives and verbs,
+    as in section 3.3 of the paper.
+    """
+    from sign2gpt.corpora.words import PUBLISHED_TYPES, extract
+    from sign2gpt.files import check_output
+    from sign2gpt.text.taggers import load_tagger
+
+    if out is not None:
+        check_output(out.parent)
+    loaded = load_tagger(tagger)
+    found = extract(
+        sources, loaded, splits=splits.split(","), text_column=text, all_words=all_words,
+        max_share=max_share, min_count=min_count,
+    )  # fmt: skip
+    vocabulary = found.vocabulary
+    if out is not None:
+        vocabulary.save(out)
+    if as_json:
+        print_json(
+            {
+                "tagger": loaded.name,
+                "tagger_version": loaded.version,
+                "sentences": len(found.sentences),
+                "types": found.types,
+                "vocabulary": len(vocabulary),
+                "left_out_as_frequent": list(vocabulary.frequent),
+            }
+        )
+        return
+    print(f"Tagger             {loaded.name} {loaded.version}")
+    if loaded.name.startswith("plain:"):
+        print("                   plain words: function words go by a stop list, and inflected")
+        print("                   forms stay apart, as no tagger of this language is used")
+    print(f"Sentences          {len(found.sentences):>7,}  ({splits})")
+    print(f"Types              {found.types:>7,}")
+    if loaded.language in PUBLISHED_TYPES:
+        name, types = PUBLISHED_TYPES[loaded.language]
+        print(f"  Table 1(a)       {types:>7,}  ({name}, by spaCy)")
+    print(
+        f"Vocabulary         {len(vocabulary):>7,}  (in {max_share:.0%} of the sentences at most)"
+    )
+    if vocabulary.frequent:
+        print(f"Left out           {', '.join(vocabulary.frequent)}")
+    print("Most frequent      " + ", ".join(
+        sorted(vocabulary.counts, key=vocabulary.counts.__getitem__, reverse=True)[:12]
+    ))  # fmt: skip
+    for sentence, glosses in list(zip(found.sentences, found.glosses, strict=True))[:3]:
+        print(f"  {sentence}\n    {' '.join(glosses)}")
+    if out is not None:
+        print(f"The vocabulary is in {out}.")

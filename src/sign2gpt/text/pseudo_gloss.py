@@ -15,22 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sign2gpt.errors import UserError
-from sign2gpt.text.taggers import Tagger
+from sign2gpt.text.taggers import WORD, Tagger
 
 KEPT_POS = frozenset({"NOUN", "NUM", "ADV", "PRON", "PROPN", "ADJ", "VERB"})
 
 _FORMAT = "sign2gpt pseudo-glosses 1"
 
 
-def pseudo_glosses(tagger: Tagger, sentences: Sequence[str]) -> list[list[str]]:
+def pseudo_glosses(
+    tagger: Tagger, sentences: Sequence[str], all_words: bool = False
+) -> list[list[str]]:
     """The words of each sentence that may have a sign: lower-cased lemmas with a kept POS.
 
     In spoken-language order, repeated as often as they are said. Chinese taggers give a segment as
     its own lemma, as the paper does.
+
+    Args:
+        tagger: finds words, their lemmas and parts of speech.
+        sentences: the texts.
+        all_words: keep every word, lower-cased as it stands, as in the ablation of Table 8; only
+            punctuation goes.
     """
-    return [
-        [token.lemma for token in tokens if token.pos in KEPT_POS] for tokens in tagger(sentences)
-    ]
+    if all_words:
+        return [
+            [token.text.lower() for token in tokens if any(map(str.isalnum, token.text))]
+            for tokens in tagger(sentences)
+        ]
+    kept = {*KEPT_POS, WORD}
+    return [[token.lemma for token in tokens if token.pos in kept] for tokens in tagger(sentences)]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from sign2gpt.errors import UserError
 
+WORD = "WORD"
+"""In place of a part of speech: a content word, as far as a stop list can tell."""
+
 
 class Token(NamedTuple):
     """A word of a sentence.
@@ -96,7 +99,7 @@ _ICTCLAS = {
     "q": "NOUN",
     "i": "NOUN",
     "j": "NOUN",
-    "l": "NOUN",
+    "l": "X",  # set phrases of several words ("吃火锅"), which are signed word by word
     "m": "NUM",
     "v": "VERB",
     "a": "ADJ",
@@ -132,7 +135,7 @@ class HantaTagger:
             import HanTa
             from HanTa.HanoverTagger import HanoverTagger
         except ImportError as error:
-            raise _missing("HanTa", "hanta") from error
+            raise missing_package("HanTa", "hanta") from error
         self.version = installed_version("HanTa")
         # The full path: a bare name would be looked for in the working directory first, and HanTa
         # unpickles what it finds.
@@ -169,7 +172,7 @@ class JiebaTagger:
             import jieba
             from jieba.posseg import POSTokenizer
         except ImportError as error:
-            raise _missing("jieba", "jieba") from error
+            raise missing_package("jieba", "jieba") from error
         self.version = installed_version("jieba")
         segmenter = jieba.Tokenizer()
         # What its initialize() does, without the marshal file it trusts in the shared /tmp.
@@ -198,7 +201,7 @@ class SpacyTagger:
         try:
             import spacy
         except ImportError as error:
-            raise _missing("spacy", f"spacy:{pipeline}") from error
+            raise missing_package("spacy", f"spacy:{pipeline}") from error
         if not spacy.util.is_package(pipeline):
             raise UserError(
                 f"The tagger 'spacy:{pipeline}' needs a spaCy pipeline that is not installed: run "
@@ -240,17 +243,23 @@ def load_tagger(spec: str) -> Tagger:
 
     Args:
         spec: ``"hanta"`` (German), ``"jieba"`` (Chinese) or ``"spacy:PIPELINE"`` such as
-            ``"spacy:de_core_news_sm"``, the paper's.
+            ``"spacy:de_core_news_sm"``, the paper's; ``"plain:LANGUAGE"`` for languages without a
+            tagger, such as ``"plain:pl"``.
 
     Raises:
         UserError: unknown name, or its library or pipeline is not installed.
     """
     if spec.startswith("spacy:") and spec != "spacy:":
         return SpacyTagger(spec.removeprefix("spacy:"))
+    if spec.startswith("plain:") and spec != "plain:":
+        from sign2gpt.text.plain_words import PlainWords
+
+        return PlainWords(spec.removeprefix("plain:"))
     if spec not in _TAGGERS:
         raise UserError(
-            f"There is no tagger '{spec}': write 'hanta' (German), 'jieba' (Chinese) or "
-            "'spacy:PIPELINE', for example 'spacy:de_core_news_sm'."
+            f"There is no tagger '{spec}': write 'hanta' (German), 'jieba' (Chinese), "
+            "'spacy:PIPELINE', for example 'spacy:de_core_news_sm', or 'plain:LANGUAGE', for "
+            "example 'plain:pl'."
         )
     tagger: Tagger = _TAGGERS[spec]()
     return tagger
@@ -261,7 +270,8 @@ def _universal(flag: str) -> str:
     return next((pos for start, pos in _ICTCLAS.items() if flag.startswith(start)), "X")
 
 
-def _missing(package: str, spec: str) -> UserError:
+def missing_package(package: str, spec: str) -> UserError:
+    """The error of a tagger whose package is not there."""
     return UserError(
         f"The tagger '{spec}' needs the package {package}, which is not installed: run "
         f"'pip install {package}'."

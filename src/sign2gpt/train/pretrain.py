@@ -34,7 +34,8 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
         return output
     sentences = {s: [row.text for row in read_manifest(recipe.store, s)] for s in ("train", "dev")}
     tagger = load_tagger(recipe.pseudo_glosses.tagger)
-    found = {split: pseudo_glosses(tagger, texts) for split, texts in sentences.items()}
+    every = recipe.pseudo_glosses.all_words
+    found = {split: pseudo_glosses(tagger, texts, every) for split, texts in sentences.items()}
     vocabulary = PseudoGlossVocabulary.build(
         found["train"],
         tagger,
