@@ -12,6 +12,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD, SpottedSign, spot_signs
+from sign2gpt.text.tokenizer import texts_of
 
 if TYPE_CHECKING:
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
@@ -126,10 +127,11 @@ class Translator:
         inputs = self.processor(videos=list(videos)).to(self.model.device)
         encoded = self.model.encode(**inputs)
         tokens = self.model.generate(encoder_outputs=encoded, num_beams=num_beams)
-        texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        full_width = self.model.config.full_width_punctuation
+        texts = texts_of(self.processor.tokenizer, tokens.cpu(), full_width)
         if self.vocabulary is None:
             return [
-                Translation(text.strip(), (), video.duration)
+                Translation(text, (), video.duration)
                 for text, video in zip(texts, videos, strict=True)
             ]
         located = self.model.localise(encoder_outputs=encoded)
@@ -141,7 +143,7 @@ class Translator:
             step = self.seconds_per_token * len(video.frames) / int(inputs["num_frames"][index])
             signs = spot_signs(own, self.vocabulary.words, step, video.duration, threshold)
             translations.append(
-                Translation(text.strip(), tuple(signs), video.duration, own, presence[index])
+                Translation(text, tuple(signs), video.duration, own, presence[index])
             )
         return translations
 

@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, XGLMTokenizer
 
 from sign2gpt.errors import UserError
 from sign2gpt.text.tokenizer import (
     GERMAN,
     grow_tokenizer,
+    loses_full_width,
     missing_characters,
     restore_punctuation,
+    texts_of,
     train_tokenizer,
 )
 
@@ -122,6 +124,17 @@ def test_grown_xglm_puts_no_space_after_new_characters(tmp_path: Path) -> None:
         assert not missing_characters(tokenizer, [text, *known])
         assert tokenizer("爬山")["input_ids"] == xglm("爬山")["input_ids"]
         assert tokenizer(text)["input_ids"][0] == tokenizer.eos_token_id == 2
+
+
+def test_full_width_punctuation_is_put_back_where_it_is_lost() -> None:
+    xglm = small_xglm(["你们好!", "走吗?"] * 5)
+    xglm.backend_tokenizer.normalizer = normalizers.NFKC()  # as the published files have it
+    assert loses_full_width(xglm, ["你们好！"])
+    assert not loses_full_width(xglm, ["guten tag"])
+    assert not loses_full_width(grow_tokenizer(TOKENIZER, ["你好！"])[0], ["你好！"])
+    tokens = [xglm("走吗？", add_special_tokens=False)["input_ids"] + [2, -100]]
+    assert texts_of(xglm, tokens, full_width=True) == ["走吗？"]
+    assert texts_of(xglm, tokens) == ["走吗?"]
 
 
 def test_grow_goes_on_until_nothing_is_missing() -> None:

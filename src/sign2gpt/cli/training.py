@@ -33,6 +33,9 @@ def demo(
 def train(
     recipe: RecipeArgument,
     overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe and say how large the run would be.")
+    ] = False,
 ) -> None:
     """Run one training stage from a recipe; run again, it goes on from its last checkpoint."""
     from sign2gpt.progress import progress_bar
@@ -40,9 +43,30 @@ def train(
     from sign2gpt.train.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
+    if dry_run:
+        from sign2gpt.train.sizes import plan
+
+        planned = plan(loaded)
+        _print_parameters(planned.parameters)
+        counts = ", ".join(f"{count:,} of {split}" for split, count in planned.clips.items())
+        missing = f"the store {loaded.store} is not there yet"
+        print(f"Clips   {counts or missing}")
+        if planned.steps:
+            print(f"Steps   {planned.steps:,}")
+        print(
+            f"Memory  {planned.weights_gb:.1f} GB of weights in float32, {planned.training_gb:.1f} "
+            "GB with gradients and optimiser, activations not counted"
+        )
+        return
     with progress_bar("Training") as advance:
         folder = run(loaded, progress=advance)
     print(f"The trained model is in {folder}.")
+
+
+def _print_parameters(table: dict[str, tuple[int, int]]) -> None:
+    print(f"{'':<20}{'parameters':>16}{'trainable':>16}")
+    for name, (total, trainable) in table.items():
+        print(f"{name:<20}{total:>16,}{trainable:>16,}")
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -59,9 +83,7 @@ def params(
     if as_json:
         print_json({name: {"total": n, "trainable": t} for name, (n, t) in table.items()})
         return
-    print(f"{'':<20}{'parameters':>16}{'trainable':>16}")
-    for name, (total, trainable) in table.items():
-        print(f"{name:<20}{total:>16,}{trainable:>16,}")
+    _print_parameters(table)
 
 
 @app.command(rich_help_panel=TRAINING)

@@ -89,6 +89,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "gate": _one_of(GATES),
     "frozen_dropout": _SWITCH,
     "label_smoothing": _SHARE,
+    "full_width_punctuation": _SWITCH,
     "num_pseudo_glosses": _whole(0),
     "pseudo_gloss_size": _whole(1),
     "pseudo_gloss_dropout": _SHARE,
@@ -150,6 +151,7 @@ class Sign2GPTConfig(PreTrainedConfig):
     gate: str = "straight_through"  # how gates are kept in [0, 1]; GATES
     frozen_dropout: bool = False  # True = the frozen models' own dropout acts in training
     label_smoothing: float = 0.1
+    full_width_punctuation: bool = False  # ？！：， are put back into generated text (A.2)
     bos_token_id: int | None = None  # these four come from text_config unless given
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None

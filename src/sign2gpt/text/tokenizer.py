@@ -4,7 +4,9 @@ Both keep XGLM's conventions: <s> 0, <pad> 1, </s> 2, <unk> 3, words marked by a
 """
 
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -15,7 +17,7 @@ _SPECIAL = [BOS, PAD, EOS, UNK]
 
 GERMAN = "abcdefghijklmnopqrstuvwxyzäöüß0123456789.,!?:-"
 
-_FULL_WIDTH = str.maketrans("?!:,", "？！：，")
+_FULL_WIDTH = dict(zip("?!:,", "？！：，", strict=True))
 
 
 def train_tokenizer(
@@ -143,4 +145,29 @@ def _without_spaces_after_added_tokens(
 
 def restore_punctuation(text: str) -> str:
     """Full-width ？！：， for the ASCII ones that XGLM's tokenizer makes of them (appendix A.2)."""
-    return text.translate(_FULL_WIDTH)
+    return text.translate(str.maketrans(_FULL_WIDTH))
+
+
+def loses_full_width(tokenizer: PreTrainedTokenizerFast, sentences: Iterable[str]) -> bool:
+    """Whether the sentences use ？！：， and the tokenizer makes ASCII of them."""
+    if not any(mark in sentence for sentence in sentences for mark in _FULL_WIDTH.values()):
+        return False
+    marks = "".join(_FULL_WIDTH.values())
+    tokens = tokenizer(marks, add_special_tokens=False)["input_ids"]
+    return restore_punctuation(tokenizer.decode(tokens)) != tokenizer.decode(tokens)
+
+
+def texts_of(
+    tokenizer: PreTrainedTokenizerFast, tokens: Any, full_width: bool = False
+) -> list[str]:
+    """Generated token ids (B, L) -> B sentences, without special tokens and outer spaces.
+
+    Args:
+        tokenizer: of the model.
+        tokens: padded at the end by special tokens, or by -100.
+        full_width: put ？！：， back, where the tokenizer has made ASCII of them.
+    """
+    tokens = np.asarray(tokens)
+    tokens = np.where(tokens < 0, tokenizer.pad_token_id, tokens)
+    texts = [text.strip() for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+    return [restore_punctuation(text) for text in texts] if full_width else texts

@@ -9,8 +9,36 @@ from typing import TYPE_CHECKING
 from sign2gpt.errors import UserError
 
 if TYPE_CHECKING:
+    from transformers import Seq2SeqTrainingArguments
+
     from sign2gpt.progress import Advance
     from sign2gpt.train.recipe import Recipe
+
+
+def check(recipe: Recipe) -> Seq2SeqTrainingArguments:
+    """Find wrong values and unusable folders before hours of work; returns typed arguments.
+
+    Raises:
+        UserError: whatever the recipe says cannot be used.
+    """
+    from sign2gpt.files import check_output
+    from sign2gpt.train.build import model_config
+    from sign2gpt.train.inputs import augmentation, video_processor
+    from sign2gpt.train.stage import training_arguments
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Each process would see a part of the batch in its BatchNorm, and write the same folder.
+        raise UserError(
+            "Training over several processes is not supported (WORLD_SIZE is "
+            f"{os.environ['WORLD_SIZE']}); call `sign2gpt train` without torchrun."
+        )
+    for folder in (recipe.output, recipe.features):
+        if folder is not None:
+            check_output(Path(folder))
+    arguments = training_arguments(recipe, "loss", [])
+    video_processor(recipe, model_config(recipe))
+    augmentation(recipe)
+    return arguments
 
 
 def run(recipe: Recipe, progress: Advance | None = None) -> Path:
@@ -25,25 +53,9 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
     from transformers import set_seed
     from transformers.utils import logging
 
-    from sign2gpt.files import check_output
-    from sign2gpt.train.build import model_config
-    from sign2gpt.train.inputs import augmentation, video_processor
     from sign2gpt.train.recipe import Stage, seed_of
-    from sign2gpt.train.stage import training_arguments
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        # Each process would see a part of the batch in its BatchNorm, and write the same folder.
-        raise UserError(
-            "Training over several processes is not supported (WORLD_SIZE is "
-            f"{os.environ['WORLD_SIZE']}); call `sign2gpt train` without torchrun."
-        )
-    # Wrong values are found before hours of work.
-    for folder in (recipe.output, recipe.features):
-        if folder is not None:
-            check_output(Path(folder))
-    training_arguments(recipe, "loss", [])
-    video_processor(recipe, model_config(recipe))
-    augmentation(recipe)
+    check(recipe)
     logging.disable_progress_bar()  # ours says it
     set_seed(seed_of(recipe))  # before the model draws its weights
     if recipe.stage is Stage.pretrain:

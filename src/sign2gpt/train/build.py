@@ -92,6 +92,8 @@ def build_translation(
     model = Sign2GPTForConditionalGeneration.from_pretrained_parts(
         config, vision=recipe.vision, language=recipe.language
     )
+    if tokenizer is not None and len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))  # of characters it lacked (appendix A.2)
     if source:
         hand_over(source, model)
     if recipe.train_on is TrainOn.sign_features:

@@ -69,6 +69,7 @@ class Recipe:
     augment: dict[str, Any] = field(default_factory=dict)  # keys of ClipAugment
     pseudo_glosses: PseudoGlosses = field(default_factory=PseudoGlosses)
     max_text_tokens: int = 64  # the longest sentence, its end included; a longer one is an error
+    score_characters: bool = False  # dev BLEU by character, as CSL-Daily is scored
     rate_multipliers: dict[str, float] = field(default_factory=dict)  # by part of a weight's name
     training: dict[str, Any] = field(default_factory=dict)  # keys of Seq2SeqTrainingArguments
 

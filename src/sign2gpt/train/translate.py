@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sign2gpt.data.manifest import read_manifest
-from sign2gpt.metrics import bleu_rouge
+from sign2gpt.metrics import bleu_rouge, spaced_characters
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+from sign2gpt.text.tokenizer import (
+    grow_tokenizer,
+    loses_full_width,
+    missing_characters,
+    texts_of,
+)
 from sign2gpt.train.build import build_translation
 from sign2gpt.train.inputs import clip_datasets, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
 from sign2gpt.translate import PSEUDO_GLOSSES
 from sign2gpt.video.processor import Sign2GPTProcessor
-
-if TYPE_CHECKING:
-    from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 
 def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
@@ -34,7 +35,18 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
     if finished(recipe):
         return output
     tokenizer = load_tokenizer(str(recipe.language)) if recipe.language else None
+    sentences = [row.text for row in read_manifest(recipe.store, "train")]
+    if tokenizer is not None and missing_characters(tokenizer, sentences):
+        tokenizer, added = grow_tokenizer(tokenizer, sentences)
+        shown = "".join(added[:20])
+        print(
+            f"The vocabulary lacks {len(added)} characters of train ({shown}...); each gets a "
+            "token of its own.",
+            file=sys.stderr,
+        )
     model = build_translation(recipe, tokenizer)
+    if tokenizer is not None:
+        model.config.full_width_punctuation = loses_full_width(tokenizer, sentences)
     vocabulary = None
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(Path(str(recipe.start_from)) / PSEUDO_GLOSSES)
@@ -52,7 +64,11 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
         model,
         datasets,
         tokenizer=tokenizer,
-        compute_metrics=lambda prediction: _bleu(prediction, tokenizer, references),
+        compute_metrics=lambda prediction: _bleu(
+            texts_of(tokenizer, prediction.predictions, model.config.full_width_punctuation),
+            references,
+            recipe.score_characters,
+        ),
         metric="bleu4",
         label_names=["labels"],
         progress=progress,
@@ -61,12 +77,12 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
     return output
 
 
-def _bleu(
-    prediction: EvalPrediction, tokenizer: PreTrainedTokenizerBase, references: list[str]
-) -> dict[str, float]:
+def _bleu(hypotheses: list[str], references: list[str], characters: bool) -> dict[str, float]:
     """Scores of generated text against the sentences as they stand in the manifest."""
-    tokens: Any = prediction.predictions
-    tokens = np.where(tokens < 0, tokenizer.pad_token_id, tokens)
-    hypotheses = [t.strip() for t in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
-    scores = bleu_rouge(hypotheses, references[: len(hypotheses)])
+    references = references[: len(hypotheses)]
+    if characters:
+        hypotheses, references = (
+            [spaced_characters(text) for text in texts] for texts in (hypotheses, references)
+        )
+    scores = bleu_rouge(hypotheses, references)
     return {"bleu4": scores.bleu4, "rouge_l": scores.rouge_l}
