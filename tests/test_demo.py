@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sign2gpt.cli import main
+from sign2gpt.data.manifest import read_manifest
 from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
 from sign2gpt.model.modeling import (
@@ -278,3 +279,28 @@ def test_real_clips_of_every_make_go_through(translate: Translate, shared_data: 
     code, out, err = translate(*clips, "--json")
     assert code == 0, err
     assert len(json.loads(out)) == len(clips) >= 6
+
+
+def test_a_model_is_scored_over_a_store(
+    demo: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ["sign2gpt", "evaluate", "--model", str(demo / "translate"), "--split", "dev"]
+    command += ["--store", str(demo / "corpus"), "--beams", "1", "--json"]
+    monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "said")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    scores = json.loads(capfd.readouterr().out)
+    assert {"bleu4", "shuffled_bleu4", "signature"} <= set(scores)
+    rows = read_manifest(demo / "corpus", "dev")
+    references = (tmp_path / "said" / "references.txt").read_text().splitlines()
+    assert references == [row.text for row in rows]
+    files = [str(tmp_path / "said" / f"{name}.txt") for name in ("hypotheses", "references")]
+    again = ["sign2gpt", "evaluate", "--hypotheses", files[0], "--references", files[1], "--json"]
+    monkeypatch.setattr("sys.argv", again)
+    with pytest.raises(SystemExit):
+        main()
+    assert json.loads(capfd.readouterr().out)["bleu4"] == scores["bleu4"]

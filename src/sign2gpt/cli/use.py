@@ -62,8 +62,25 @@ def translate(
 
 @app.command(rich_help_panel=USE)
 def evaluate(
-    hypotheses: Annotated[Path, typer.Option(help="One generated sentence a line.")],
-    references: Annotated[Path, typer.Option(help="One reference a line, same order.")],
+    hypotheses: Annotated[
+        Path | None, typer.Option(help="One generated sentence a line; with --references.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="One reference a line, same order.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A trained model's folder; with --store, in their place.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="A store whose clips are translated.")] = None,
+    split: Annotated[str, typer.Option(help="The store's split.")] = "test",
+    beams: Annotated[int, typer.Option(min=1, max=64, help="Width of the beam search.")] = 4,
+    characters: Annotated[
+        bool, typer.Option("--characters", help="Score by character, as CSL-Daily is.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="With --model: write the sentences to hypotheses.txt and references.txt"),
+    ] = None,
     convention: Annotated[
         str,
         typer.Option(
@@ -73,15 +90,43 @@ def evaluate(
     ] = "paper",
     as_json: JsonFlag = False,
 ) -> None:
-    """Score translations: BLEU-1 to 4 and ROUGE-L, with the signature that reproduces them."""
+    """Score translations: BLEU-1 to 4 and ROUGE-L, with the signature that reproduces them.
+
+    Either two files of sentences, or a model over a store's split: then the text is generated, and
+    the references are the manifest's raw sentences. A control is scored beside it: each sentence
+    against another clip's reference.
+    """
     from dataclasses import asdict
 
-    from sign2gpt.metrics import bleu_rouge, read_lines
+    from sign2gpt.metrics import bleu_rouge, read_lines, spaced_characters
 
-    scores = bleu_rouge(read_lines(hypotheses), read_lines(references), convention)
+    files, trained = (hypotheses, references), (model, store)
+    if (None in files and None in trained) or (any(files) and any(trained)):
+        raise UserError("Give --hypotheses and --references, or --model and --store.")
+    control = None
+    if hypotheses and references:
+        said, meant = read_lines(hypotheses), read_lines(references)
+    else:
+        from sign2gpt.evaluate.predict import shuffled, translate_split
+        from sign2gpt.progress import progress_bar
+
+        with progress_bar("Translating") as advance:
+            said, meant = translate_split(
+                Path(str(model)), Path(str(store)), split, num_beams=beams, out=out,
+                progress=advance,
+            )  # fmt: skip
+        control = shuffled(said)
+    if characters:
+        meant = [spaced_characters(text) for text in meant]
+        said = [spaced_characters(text) for text in said]
+        control = control and [spaced_characters(text) for text in control]
+    scores = bleu_rouge(said, meant, convention)
+    shuffled_bleu4 = control and bleu_rouge(control, meant, convention).bleu4
     if as_json:
-        print_json(asdict(scores))
+        print_json(asdict(scores) | ({} if control is None else {"shuffled_bleu4": shuffled_bleu4}))
         return
     for name in ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l"):
         print(f"{name:<8}{getattr(scores, name):8.2f}")
+    if control is not None:
+        print(f"bleu4 of sentences given to other clips: {shuffled_bleu4:.2f}")
     print(scores.signature)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from sign2gpt.data.manifest import ClipRow
+from sign2gpt.data.manifest import ClipRow, read_manifest
+from sign2gpt.files import check_output, write_whole
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import VideoClip
 
@@ -42,6 +43,39 @@ def predict(
         if progress is not None:
             progress(len(predictions), len(rows))
     return predictions
+
+
+def translate_split(
+    model: Path,
+    store: Path,
+    split: str,
+    *,
+    num_beams: int = 4,
+    out: Path | None = None,
+    progress: Advance | None = None,
+) -> tuple[list[str], list[str]]:
+    """(hypotheses, references) of a trained model over a split, in the manifest's order.
+
+    Args:
+        out: folder that both are written to, one sentence a line.
+
+    Raises:
+        UserError: no such model, store or split, a clip that cannot be read, or no place to write.
+    """
+    from sign2gpt.translate import Translator
+
+    if out is not None:
+        check_output(out)
+    rows = read_manifest(store, split)
+    translator = Translator.from_pretrained(model)
+    found = predict(translator, store, rows, num_beams=num_beams, progress=progress)
+    hypotheses, references = [one.text for one in found], [row.text for row in rows]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, lines in (("hypotheses", hypotheses), ("references", references)):
+            flat = (" ".join(line.split("\n")) for line in lines)
+            write_whole(out / f"{name}.txt", "\n".join(flat) + "\n")
+    return hypotheses, references
 
 
 def blank_texts(
