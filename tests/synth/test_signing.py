@@ -32,9 +32,10 @@ def test_a_clip_goes_from_rest_to_rest_through_its_signs_in_order(
         assert 5 <= span.end - span.start <= 14
     for one, two in pairwise(spans):
         assert one.end < two.start  # a transition lies between
-    # No jumps: a hand never crosses more than the width of the face in one frame.
+    # No jumps. Of 52,000 random clips of eight signs the fastest hand moved 0.776 in one frame; one
+    # that is put somewhere else without a transition crosses 1 to 3.
     steps = np.linalg.norm(np.diff(poses.hands[..., :2], axis=0), axis=-1)
-    assert steps.max(initial=0) < 0.75
+    assert steps.max(initial=0) < 0.85
 
 
 @settings(deadline=None, max_examples=20)
