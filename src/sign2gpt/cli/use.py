@@ -107,9 +107,12 @@ def evaluate(
     if hypotheses and references:
         said, meant = read_lines(hypotheses), read_lines(references)
     else:
+        from transformers.utils import logging
+
         from sign2gpt.evaluate.predict import shuffled, translate_split
         from sign2gpt.progress import progress_bar
 
+        logging.disable_progress_bar()  # loading takes a moment and has nothing to say
         with progress_bar("Translating") as advance:
             said, meant = translate_split(
                 Path(str(model)), Path(str(store)), split, num_beams=beams, out=out,
