@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, reading, write_whole
+from sign2gpt.files import check_output, reading, write_json
 from sign2gpt.progress import Advance, add_bar, progress_display
 from sign2gpt.synth import CLIPS
 
@@ -77,7 +77,7 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
             scores = score_demo(out, store, {n: out / n for n in STAGES}, seed, advance)
         scores["seconds"] = step.seconds
         scores["peak_memory_gb"] = _peak_memory_gb()
-        _write(result, scores)
+        write_json(result, scores)
     _print_summary(out, scores)
     return out / "report"
 
@@ -119,7 +119,7 @@ class _Steps:
             yield advance
         finally:
             self.seconds[title] = round(before + time.monotonic() - begin, 1)
-            _write(self.file, self.seconds)
+            write_json(self.file, self.seconds)
         self.progress.update(self.progress.task_ids[-1], completed=1, total=1)
 
 
@@ -135,11 +135,7 @@ def _same_settings(out: Path, settings: dict[str, Any]) -> None:
             "this one another folder with --out, or remove that one."
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write(file, settings)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_json(file, settings)
 
 
 def _peak_memory_gb() -> float:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, one_line
 
 
 def check_output(folder: Path) -> None:
@@ -53,8 +56,7 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
-        raise UserError(f"The file {path} is damaged ({reason}); {remedy}.") from error
+        raise UserError(f"The file {path} is damaged ({one_line(error)}); {remedy}.") from error
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -62,3 +64,14 @@ def write_whole(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, readable in any language, all at once."""
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

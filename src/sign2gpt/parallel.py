@@ -29,7 +29,7 @@ def in_parallel(
     Raises:
         UserError: a process was killed, by the system for its memory, say.
     """
-    workers = min(workers or cores(), len(items))
+    workers = min(workers or _cores(), len(items))
     if workers <= 1:
         yield from map(work, items)
         return
@@ -45,7 +45,7 @@ def in_parallel(
             ) from error
 
 
-def cores() -> int:
+def _cores() -> int:
     """Those this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

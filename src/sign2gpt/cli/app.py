@@ -13,6 +13,7 @@ app = typer.Typer(
     help="Sign-language video in, spoken-language sentence out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # a paragraph is filled, not broken where the source is
     add_completion=False,
 )
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sign2gpt.cli.app import CORPORA, JsonFlag, app, print_json
 from sign2gpt.errors import UserError
 from sign2gpt.synth import CLIPS
+
+if TYPE_CHECKING:
+    from sign2gpt.corpora.words import Extraction
+    from sign2gpt.text.taggers import Tagger
 
 
 @app.command(rich_help_panel=CORPORA)
@@ -190,7 +194,7 @@ def pseudo_gloss(
     Lemmas (in Chinese: segments) of nouns, numbers, adverbs, pronouns, names, adjectives and verbs,
     as in section 3.3 of the paper.
     """
-    from sign2gpt.corpora.words import PUBLISHED_TYPES, extract
+    from sign2gpt.corpora.words import extract
     from sign2gpt.files import check_output
     from sign2gpt.text.taggers import load_tagger
 
@@ -201,9 +205,8 @@ def pseudo_gloss(
         sources, loaded, splits=splits.split(","), text_column=text, all_words=all_words,
         max_share=max_share, min_count=min_count,
     )  # fmt: skip
-    vocabulary = found.vocabulary
     if out is not None:
-        vocabulary.save(out)
+        found.vocabulary.save(out)
     if as_json:
         print_json(
             {
@@ -211,29 +214,34 @@ def pseudo_gloss(
                 "tagger_version": loaded.version,
                 "sentences": len(found.sentences),
                 "types": found.types,
-                "vocabulary": len(vocabulary),
-                "left_out_as_frequent": list(vocabulary.frequent),
+                "vocabulary": len(found.vocabulary),
+                "left_out_as_frequent": list(found.vocabulary.frequent),
             }
         )
         return
-    print(f"Tagger             {loaded.name} {loaded.version}")
-    if loaded.name.startswith("plain:"):
+    _print_pseudo_glosses(found, loaded, splits)
+    if out is not None:
+        print(f"The vocabulary is in {out}.")
+
+
+def _print_pseudo_glosses(found: Extraction, tagger: Tagger, splits: str) -> None:
+    from sign2gpt.corpora.words import PUBLISHED_TYPES
+
+    vocabulary = found.vocabulary
+    print(f"Tagger             {tagger.name} {tagger.version}")
+    if tagger.name.startswith("plain:"):
         print("                   plain words: function words go by a stop list, and inflected")
         print("                   forms stay apart, as no tagger of this language is used")
     print(f"Sentences          {len(found.sentences):>7,}  ({splits})")
     print(f"Types              {found.types:>7,}")
-    if loaded.language in PUBLISHED_TYPES:
-        name, types = PUBLISHED_TYPES[loaded.language]
+    if tagger.language in PUBLISHED_TYPES:
+        name, types = PUBLISHED_TYPES[tagger.language]
         print(f"  Table 1(a)       {types:>7,}  ({name}, by spaCy)")
-    print(
-        f"Vocabulary         {len(vocabulary):>7,}  (in {max_share:.0%} of the sentences at most)"
-    )
+    share = f"each in {vocabulary.max_share:.0%} of them at most"
+    print(f"Vocabulary         {len(vocabulary):>7,}  ({share})")
     if vocabulary.frequent:
         print(f"Left out           {', '.join(vocabulary.frequent)}")
-    print("Most frequent      " + ", ".join(
-        sorted(vocabulary.counts, key=vocabulary.counts.__getitem__, reverse=True)[:12]
-    ))  # fmt: skip
+    commonest = sorted(vocabulary.counts, key=vocabulary.counts.__getitem__, reverse=True)
+    print(f"Most frequent      {', '.join(commonest[:12])}")
     for sentence, glosses in list(zip(found.sentences, found.glosses, strict=True))[:3]:
         print(f"  {sentence}\n    {' '.join(glosses)}")
-    if out is not None:
-        print(f"The vocabulary is in {out}.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sign2gpt.cli.app import TRAINING, JsonFlag, Overrides, RecipeArgument, app, print_json
 from sign2gpt.files import check_output
+
+if TYPE_CHECKING:
+    from sign2gpt.train.recipe import Recipe
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -44,23 +47,26 @@ def train(
 
     loaded = load_recipe(recipe, overrides or [])
     if dry_run:
-        from sign2gpt.train.sizes import plan
-
-        planned = plan(loaded)
-        _print_parameters(planned.parameters)
-        counts = ", ".join(f"{count:,} of {split}" for split, count in planned.clips.items())
-        missing = f"the store {loaded.store} is not there yet"
-        print(f"Clips   {counts or missing}")
-        if planned.steps:
-            print(f"Steps   {planned.steps:,}")
-        print(
-            f"Memory  {planned.weights_gb:.1f} GB of weights in float32, {planned.training_gb:.1f} "
-            "GB with gradients and optimiser, activations not counted"
-        )
+        _print_plan(loaded)
         return
     with progress_bar("Training") as advance:
         folder = run(loaded, progress=advance)
     print(f"The trained model is in {folder}.")
+
+
+def _print_plan(recipe: Recipe) -> None:
+    from sign2gpt.train.sizes import plan
+
+    planned = plan(recipe)
+    _print_parameters(planned.parameters)
+    counts = ", ".join(f"{count:,} of {split}" for split, count in planned.clips.items())
+    print(f"Clips   {counts or f'the store {recipe.store} is not there yet'}")
+    if planned.steps:
+        print(f"Steps   {planned.steps:,}")
+    print(
+        f"Memory  {planned.weights_gb:.1f} GB of weights in float32, {planned.training_gb:.1f} "
+        "GB with gradients and optimiser, activations not counted"
+    )
 
 
 def _print_parameters(table: dict[str, tuple[int, int]]) -> None:

@@ -100,28 +100,14 @@ def evaluate(
 
     from sign2gpt.metrics import bleu_rouge, read_lines, spaced_characters
 
-    files, trained = (hypotheses, references), (model, store)
-    if (None in files and None in trained) or (any(files) and any(trained)):
-        raise UserError("Give --hypotheses and --references, or --model and --store.")
-    control = None
-    if hypotheses and references:
-        said, meant = read_lines(hypotheses), read_lines(references)
+    if hypotheses and references and not (model or store):
+        said, meant, control = read_lines(hypotheses), read_lines(references), None
+    elif model and store and not (hypotheses or references):
+        said, meant, control = _translate_split(model, store, split, beams, out)
     else:
-        from transformers.utils import logging
-
-        from sign2gpt.evaluate.predict import shuffled, translate_split
-        from sign2gpt.progress import progress_bar
-
-        logging.disable_progress_bar()  # loading takes a moment and has nothing to say
-        with progress_bar("Translating") as advance:
-            said, meant = translate_split(
-                Path(str(model)), Path(str(store)), split, num_beams=beams, out=out,
-                progress=advance,
-            )  # fmt: skip
-        control = shuffled(said)
+        raise UserError("Give --hypotheses and --references, or --model and --store.")
     if characters:
-        meant = [spaced_characters(text) for text in meant]
-        said = [spaced_characters(text) for text in said]
+        said, meant = ([spaced_characters(text) for text in texts] for texts in (said, meant))
         control = control and [spaced_characters(text) for text in control]
     scores = bleu_rouge(said, meant, convention)
     shuffled_bleu4 = control and bleu_rouge(control, meant, convention).bleu4
@@ -133,3 +119,20 @@ def evaluate(
     if control is not None:
         print(f"bleu4 of sentences given to other clips: {shuffled_bleu4:.2f}")
     print(scores.signature)
+
+
+def _translate_split(
+    model: Path, store: Path, split: str, beams: int, out: Path | None
+) -> tuple[list[str], list[str], list[str]]:
+    """What the model says, what is meant, and the same sentences given to other clips."""
+    from transformers.utils import logging
+
+    from sign2gpt.evaluate.predict import shuffled, translate_split
+    from sign2gpt.progress import progress_bar
+
+    logging.disable_progress_bar()  # loading takes a moment and has nothing to say
+    with progress_bar("Translating") as advance:
+        said, meant = translate_split(
+            model, store, split, num_beams=beams, out=out, progress=advance
+        )
+    return said, meant, shuffled(said)

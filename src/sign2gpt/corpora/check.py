@@ -1,6 +1,5 @@
 """The corpus doctor: what is wrong, or odd, with the sentences and clips of a store."""
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -16,6 +15,7 @@ from sign2gpt.corpora.corpus import Corpus
 from sign2gpt.corpora.readers import CORPORA
 from sign2gpt.data.manifest import ClipRow, read_manifest
 from sign2gpt.errors import UserError
+from sign2gpt.files import sha256_of
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import read_clip
@@ -181,7 +181,7 @@ def _examine(store: Path, row: ClipRow) -> list[tuple[str, str]]:
     except UserError:
         return [("error", "unreadable (cut short, damaged or no video)")]
     faults = []
-    if row.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != row.sha256:
+    if row.sha256 and sha256_of(path) != row.sha256:
         faults.append(("error", "changed since the manifest was written"))
     frames = len(clip.frames)
     if row.frames and frames != row.frames:

@@ -88,6 +88,24 @@ def find_tables(corpus: Path, names: Mapping[str, str]) -> dict[str, Path]:
     return tables
 
 
+def clip_or_cut(
+    videos: Mapping[str, Path], name: str, video: str, span: Span
+) -> tuple[Path, Span | None] | None:
+    """A sentence's own clip where it is there, else the span of the video it was cut from; None
+    where neither is there.
+
+    Args:
+        videos: what `videos_below` found.
+        name, video: of the clip and of the longer video, without extension.
+        span: where in that video the sentence is.
+    """
+    if name in videos:
+        return videos[name], None
+    if video in videos:
+        return videos[video], span
+    return None
+
+
 def videos_below(folder: Path) -> dict[str, Path]:
     """Every video file anywhere below a folder, by its name without extension."""
     suffixes = {".mp4", ".mkv", ".webm", ".mov", ".avi"}

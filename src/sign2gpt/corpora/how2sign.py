@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sign2gpt.corpora.corpus import Corpus, SourceClip, find_tables, videos_below
+from sign2gpt.corpora.corpus import Corpus, SourceClip, clip_or_cut, find_tables, videos_below
 from sign2gpt.corpora.times import seconds
 from sign2gpt.data.tables import read_records
 
@@ -31,15 +31,16 @@ def read_how2sign(corpus: Path) -> Iterator[SourceClip]:
         for where, record in read_records(table, _COLUMNS):
             name, video = record["SENTENCE_NAME"], record["VIDEO_NAME"]
             signer = _SIGNER.search(video)
-            whole = name not in videos and video in videos
             start, end = (seconds(record[column], f"{table}, {where}") for column in _COLUMNS[2:4])
+            missing = corpus / "raw_videos" / f"{name}.mp4"
+            clip, span = clip_or_cut(videos, name, video, (start, end)) or (missing, None)
             yield SourceClip(
                 id=name,
                 split=split,
                 text=record["SENTENCE"],
-                clip=videos.get(video if whole else name, corpus / "raw_videos" / f"{name}.mp4"),
+                clip=clip,
                 signer=signer.group(1) if signer else "",
-                span=(start, end) if whole else None,
+                span=span,
             )
 
 

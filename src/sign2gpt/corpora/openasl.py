@@ -10,7 +10,14 @@ anywhere below the corpus folder.
 from collections.abc import Iterator
 from pathlib import Path
 
-from sign2gpt.corpora.corpus import SPLITS, Corpus, SourceClip, find_tables, videos_below
+from sign2gpt.corpora.corpus import (
+    SPLITS,
+    Corpus,
+    SourceClip,
+    clip_or_cut,
+    find_tables,
+    videos_below,
+)
 from sign2gpt.corpora.times import seconds
 from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
@@ -25,14 +32,15 @@ def read_openasl(corpus: Path) -> Iterator[SourceClip]:
         if split not in SPLITS:
             raise UserError(f"{table}, {where}: the split is {split!r}; give train, valid or test.")
         name, video = record["vid"], record["yid"]
-        whole = name not in videos
         start, end = (seconds(record[column], f"{table}, {where}") for column in ("start", "end"))
+        missing = corpus / "raw-video" / f"{video}.mp4"
+        clip, span = clip_or_cut(videos, name, video, (start, end)) or (missing, (start, end))
         yield SourceClip(
             id=name,
             split=split,
             text=record["raw-text"],
-            clip=videos.get(video if whole else name, corpus / "raw-video" / f"{video}.mp4"),
-            span=(start, end) if whole else None,
+            clip=clip,
+            span=span,
         )
 
 

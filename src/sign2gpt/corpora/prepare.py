@@ -7,7 +7,7 @@ it again does nothing. What cannot be read is listed with its reason, and the re
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, write_whole
+from sign2gpt.files import check_output, sha256_of, write_json
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import open_clip, probe_clip
@@ -103,16 +103,7 @@ def prepare(
             progress(done, len(chosen))
     short = [row.id for row in rows if 0 < row.frames < row.annotated_frames]
     prepared = Prepared(store, len(rows), made, unreadable, short)
-    report = {
-        "source": source,
-        **settings,
-        "clips": len(rows),
-        "splits": dict(Counter(row.split for row in rows)),
-        "frames": sum(row.frames for row in rows),
-        "shorter_than_annotated": short,
-        "unreadable": [asdict(clip) for clip in unreadable],
-    }
-    _write_json(store / REPORT_NAME, report)
+    _report(prepared, rows, {"source": source, **settings})
     if not rows:
         (store / PARQUET_NAME).unlink(missing_ok=True)
         raise UserError(
@@ -121,6 +112,19 @@ def prepare(
         )
     write_manifest(store, rows)
     return prepared
+
+
+def _report(prepared: Prepared, rows: Sequence[ClipRow], settings: dict[str, Any]) -> None:
+    """What became of each clip, for its owner to read."""
+    report = {
+        **settings,
+        "clips": len(rows),
+        "splits": dict(Counter(row.split for row in rows)),
+        "frames": sum(row.frames for row in rows),
+        "shorter_than_annotated": prepared.short,
+        "unreadable": [asdict(clip) for clip in prepared.unreadable],
+    }
+    write_json(prepared.store / REPORT_NAME, report)
 
 
 def clip_file(clip_id: str) -> str:
@@ -172,7 +176,7 @@ def _claim(store: Path, settings: dict[str, Any]) -> None:
     if foreign:
         raise UserError(f"{store} holds another store ({foreign[0]}); give a new folder.")
     store.mkdir(parents=True, exist_ok=True)
-    _write_json(noted, settings)
+    write_json(noted, settings)
 
 
 def _prepare_clip(store: Path, source: str, clip: SourceClip) -> tuple[ClipRow | Unreadable, bool]:
@@ -204,10 +208,6 @@ def _prepare_clip(store: Path, source: str, clip: SourceClip) -> tuple[ClipRow |
         height=info.height,
         annotated_frames=annotated,
         source=source,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=sha256_of(path),
     )
     return row, new
-
-
-def _write_json(path: Path, content: Any) -> None:
-    write_whole(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")

@@ -51,7 +51,7 @@ def extract(
         tagger: what finds words and their parts of speech.
         splits: of a store, or of a table with a column `split`.
         text_column: of tables; one of TEXT_COLUMNS where empty.
-        all_words: every word, whatever its part of speech (the ablation of Table 8).
+        all_words: every word, whatever its part of speech (the ablation of Table 9).
         max_share, min_count: see `PseudoGlossVocabulary.build`.
 
     Raises:

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, one_line
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.sign_encoder import SignEncoder
-from sign2gpt.model.sources import load_weights, one_line
+from sign2gpt.model.sources import load_weights
 from sign2gpt.model.spatial import SpatialModel
 
 TRAINABLE_NAMES = ("lora_a", "lora_b", "gate")  # what was added inside the frozen models

@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.models.auto.image_processing_auto import get_image_processor_config
 
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, one_line
 from sign2gpt.model.backbone import class_options
 from sign2gpt.model.configuration import vision_tower
 from sign2gpt.model.dinov2_authors import read_dinov2
@@ -191,12 +191,6 @@ def image_colours(name: str | Path) -> dict[str, list[float]]:
     tower = vision_tower(frozen_config(name))
     own = _COLOURS.get(tower.model_type)
     return {} if own is None else dict(zip(("image_mean", "image_std"), own, strict=True))
-
-
-def one_line(error: Exception) -> str:
-    """Kind and first line of another library's error, for the end of a sentence."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200].rstrip('.') if lines else 'no message'}"
 
 
 def _named(name: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ import numpy as np
 from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
 from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, reading, write_whole
+from sign2gpt.files import check_output, reading, sha256_of, write_json, write_whole
 from sign2gpt.parallel import in_parallel
 from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
@@ -109,12 +109,12 @@ def make_corpus(
         "clips": clips,
         "seed": seed,
         "language": language,
-        "annotations": _sha256(Path(annotations)) if annotations else None,
+        "annotations": sha256_of(Path(annotations)) if annotations else None,
     }
     if _already_made(out, arguments):
         return out
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / ARGUMENTS_NAME, json.dumps(arguments, indent=1) + "\n")
+    write_json(out / ARGUMENTS_NAME, arguments)
     (out / "clips").mkdir(exist_ok=True)
     rows, truth = [], []
     for row, line in in_parallel(partial(_make_clip, out, seed), planned, workers):
@@ -249,7 +249,7 @@ def _make_clip(
         width=VIEW,
         height=VIEW,
         source=SOURCE,
-        sha256=_sha256(path),
+        sha256=sha256_of(path),
     )
     truth = {
         "id": plan.id,
@@ -312,10 +312,3 @@ def _already_made(out: Path, arguments: dict[str, Any]) -> bool:
     with reading(out / TRUTH_NAME, remedy):
         lines = (out / TRUTH_NAME).read_text(encoding="utf-8").splitlines()
         return all((out / "clips" / f"{json.loads(line)['id']}.mp4").is_file() for line in lines)
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error

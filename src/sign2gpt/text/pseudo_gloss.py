@@ -33,7 +33,7 @@ def pseudo_glosses(
     Args:
         tagger: finds words, their lemmas and parts of speech.
         sentences: the texts.
-        all_words: keep every word, lower-cased as it stands, as in the ablation of Table 8; only
+        all_words: keep every word, lower-cased as it stands, as in the ablation of Table 9; only
             punctuation goes.
     """
     if all_words:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sign2gpt.train.recipe import Recipe
 
 
-def check(recipe: Recipe) -> Seq2SeqTrainingArguments:
+def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
     """Find wrong values and unusable folders before hours of work; returns typed arguments.
 
     Raises:
@@ -55,7 +55,7 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
 
     from sign2gpt.train.recipe import Stage, seed_of
 
-    check(recipe)
+    check_recipe(recipe)
     logging.disable_progress_bar()  # ours says it
     set_seed(seed_of(recipe))  # before the model draws its weights
     if recipe.stage is Stage.pretrain:

@@ -46,7 +46,7 @@ class PseudoGlosses:
     vectors: str = "corpus"  # a fastText .bin or .vec file, or "corpus": trained on the sentences
     max_share: float = 0.4
     min_count: int = 1
-    all_words: bool = False  # every word, not only those of the kept parts of speech (Table 8)
+    all_words: bool = False  # every word, not only those of the kept parts of speech (Table 9)
 
 
 @dataclass

@@ -38,9 +38,9 @@ def plan(recipe: Recipe) -> Plan:
     Raises:
         UserError: as a run would.
     """
-    from sign2gpt.train import check
+    from sign2gpt.train import check_recipe
 
-    arguments = check(recipe)
+    arguments = check_recipe(recipe)
     table = parameter_table(recipe)
     everything, trainable = table["total"]
     clips = {}

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 from transformers.processing_utils import ProcessorMixin
 
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, one_line
 from sign2gpt.video.decode import VideoClip, read_clip
 from sign2gpt.video.sample import evenly, frame_count, nearest
 
@@ -229,10 +229,9 @@ class Sign2GPTProcessor(ProcessorMixin):
         except UserError:
             raise
         except Exception as error:  # the tokenizers library raises nothing narrower
-            reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".")
             raise UserError(
                 f"The processor or the tokenizer in {pretrained_model_name_or_path} cannot be "
-                f"loaded; copy or train that model again ({reason})."
+                f"loaded; copy or train that model again ({one_line(error)})."
             ) from error
 
     @classmethod
