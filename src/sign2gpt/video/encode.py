@@ -12,8 +12,8 @@ from av.video.frame import VideoFrame
 STORE_SIDE = 256
 """Pixels of a stored clip's shorter side."""
 
-# Visually lossless, and cheap to decode: no CABAC, no deblocking, and every second frame one that
-# no other refers to, so that half the frame rate costs half the decoding.
+# High quality, and cheap to decode: no CABAC, no deblocking. No other frame refers to every second
+# one, so that a reader at half the rate may pass over them.
 STORE_OPTIONS = {
     "preset": "veryfast",
     "crf": "18",
