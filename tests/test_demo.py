@@ -10,15 +10,18 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sign2gpt.cli import main
 from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
+from sign2gpt.model import Sign2GPTConfig
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
 )
 from sign2gpt.train import run
+from sign2gpt.train.build import build_translation, locate
 from sign2gpt.train.recipe import load_recipe
 from sign2gpt.translate import Translator
 
@@ -121,6 +124,9 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(recipe, stop)
     assert not (tmp_path / "out" / "model.safetensors").exists()
+    (epoch,) = (tmp_path / "out" / "checkpoints").glob("checkpoint-*/model.safetensors")
+    assert "sign_encoder.layers.0.query.weight" in (kept := load_file(epoch))
+    assert not any("backbone" in name and "lora" not in name for name in kept)
     (tmp_path / "out" / "checkpoints" / "checkpoint-999").mkdir()  # broken off while saving
     steps: list[int] = []
     run(recipe, lambda done, total: steps.append(done))
@@ -148,6 +154,43 @@ def test_a_model_of_other_sizes_cannot_be_started_from(demo: Path, tmp_path: Pat
     with pytest.raises(UserError, match="does not fit"):
         run(load_recipe("demo/translate-frozen-z", overrides))
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_stage_starts_from_the_same_frozen_models_alone(demo: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(locate("sign2gpt/pose-vit"), tmp_path / "vit")
+    weights = load_file(other / "model.safetensors")
+    weights["layernorm.bias"] += 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    settings = (f"output={tmp_path / 'out'}", f"vision={other}")
+    with pytest.raises(UserError, match="same in both"):
+        run(demo_recipe("translate-frozen-z", demo, 0, settings))
+
+
+def test_a_whole_model_that_a_stage_starts_from_stays_whole(demo: Path, tmp_path: Path) -> None:
+    """Older checkpoints hold their frozen weights; where those are others, they stay with it."""
+    model = Sign2GPTForPseudoGlossPretraining.from_pretrained(demo / "pretrain")
+    model.forget_source("vision")
+    for change in (0, 1):
+        start = shutil.copytree(demo / "pretrain", tmp_path / f"start{change}")
+        model.spatial_model.backbone.layernorm.bias.data += change
+        model.save_pretrained(start)
+        recipe = demo_recipe("translate-frozen-z", demo, 0, (f"start_from={start}",))
+        built = build_translation(recipe)
+        given, own = model.state_dict(), built.state_dict()
+        assert all((own[name] == weight).all() for name, weight in given.items())
+        assert ("vision" in built.frozen_sources) == (change == 0)
+
+
+def test_trained_models_hold_no_frozen_weights(demo: Path) -> None:
+    for stage in STAGES:
+        inside = [
+            name
+            for name in load_file(demo / stage / "model.safetensors")
+            if "backbone" in name or "language_model" in name
+        ]
+        assert inside and all(n.endswith(("lora_a", "lora_b", "gate")) for n in inside)
+        sources = Sign2GPTConfig.from_pretrained(demo / stage).frozen_sources
+        assert sources["vision"]["name"] == "sign2gpt/pose-vit"
 
 
 def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -> None:

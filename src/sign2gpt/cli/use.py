@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sign2gpt.cli.app import USE, JsonFlag, app, print_json
+from sign2gpt.cli.app import USE, JsonFlag, LanguageOption, VisionOption, app, print_json
 from sign2gpt.errors import UserError
 
 
@@ -22,6 +22,8 @@ def translate(
     fps: Annotated[
         float | None, typer.Option(help="Frames a second of a folder of frames; 25 if not given.")
     ] = None,
+    vision: VisionOption = None,
+    language: LanguageOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
@@ -30,7 +32,7 @@ def translate(
     from sign2gpt.translate import Translator
 
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
-    translator = Translator.from_pretrained(model)
+    translator = Translator.from_pretrained(model, vision, language)
     results, failures = [], []
     for clip in clips:
         try:
