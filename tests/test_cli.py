@@ -11,7 +11,7 @@ import pytest
 
 from sign2gpt.cli import main
 
-VERBS = ("demo", "synth", "train", "params", "evaluate", "translate", "priors")
+VERBS = ("demo", "synth", "train", "params", "evaluate", "translate", "priors", "export", "models")
 
 
 @dataclass

@@ -9,13 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from sign2gpt.cli import main
 from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
-from sign2gpt.model import Sign2GPTConfig
+from sign2gpt.model import Sign2GPTConfig, frozen_source
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
@@ -280,6 +281,43 @@ def test_a_damaged_part_of_a_model_is_named(
     if content is not None:
         (copy / name).write_text(content)
     refused(translate(next((demo / "report").glob("*.mp4")), model=copy), str(copy))
+
+
+def export(capfd, monkeypatch, *arguments: str | Path) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["sign2gpt", "export", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return (int(stop.value.code or 0), *capfd.readouterr())
+
+
+@pytest.mark.parametrize("options", [(), ("--merge",), ("--dtype", "bfloat16", "--merge")])
+def test_an_exported_model_says_the_same_and_needs_nothing_else(
+    demo: Path, translate: Translate, tmp_path: Path, capfd, monkeypatch, options: tuple[str, ...]
+) -> None:
+    out, clip = tmp_path / "new" / "whole", next((demo / "report").glob("*.mp4"))
+    said = json.loads(translate(clip, "--json")[1])[0]
+    found = Translator.from_pretrained(demo / "translate").translate(clip)
+    code, shown, err = export(capfd, monkeypatch, demo / "translate", out, *options)
+    assert code == 0 and str(out) in shown, err
+    assert sorted(path.name for path in out.parent.iterdir()) == ["whole"]
+    assert {"recipe.yaml", "pseudo_glosses.json"} <= {path.name for path in out.iterdir()}
+    refused(export(capfd, monkeypatch, demo / "translate", out), str(out), "not empty")
+    monkeypatch.setattr(frozen_source, "PRIORS", tmp_path / "gone")
+    refused(translate(clip), "sign2gpt/pose-vit", "--vision")
+    code, text, err = translate(clip, "--json", model=out)
+    assert code == 0, err
+    again = Translator.from_pretrained(out)
+    config, weights = again.model.config, load_file(out / "model.safetensors")
+    assert config.frozen_sources is None
+    assert any("backbone" in n and "lora" in n for n in weights) == ("--merge" not in options)
+    if "bfloat16" in options:  # rounded: only that it works
+        assert again.model.dtype == torch.bfloat16 and isinstance(json.loads(text)[0]["text"], str)
+        assert all(w.dtype == torch.bfloat16 for w in weights.values() if w.is_floating_point())
+        return
+    assert json.loads(text)[0]["text"] == said["text"] == found.text
+    np.testing.assert_allclose(again.translate(clip).localisation, found.localisation, atol=1e-5)
+    if not options:
+        assert json.loads(text)[0] == said
 
 
 def test_real_clips_of_every_make_go_through(translate: Translate, shared_data: Path) -> None:

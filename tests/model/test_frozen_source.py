@@ -209,7 +209,7 @@ def test_a_source_with_other_weights_is_refused(saved, sources, tmp_path):
     shard.write_bytes(data)
     fails(saved, str(sources["language"]), "not the one", "--language")
     shard.unlink()
-    fails(saved, "no weights", str(sources["language"]))
+    fails(saved, "no longer there", str(sources["language"]))
 
 
 def test_a_weight_too_few_or_too_many_is_an_error(saved, model):

@@ -15,8 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+from huggingface_hub import constants, hf_hub_download, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
 from sign2gpt.errors import UserError
@@ -79,9 +79,10 @@ def find_source(part: str, noted: dict[str, Any], given: str | Path | None, mode
             f"The model in {model} needs its frozen {part} model {name}, which is {where}; fetch "
             f"it with {mend}."
         )
+    where = f"and {given} holds no weights" if given is not None else "which is no longer there"
     raise UserError(
-        f"The model in {model} needs its frozen {part} model {noted['name']}, but there are no "
-        f"weights in {name}; say where it lies now with {mend}."
+        f"The model in {model} needs its frozen {part} model {noted['name']}, {where}; say where "
+        f"it lies now with {mend}."
     )
 
 
@@ -94,8 +95,10 @@ def locate_source(name: str | Path, revision: str | None = None) -> Path | None:
         return Path(name).resolve()
     if not _may_be_on_hub(str(name)):
         return None
-    found = try_to_load_from_cache(str(name), "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+    try:
+        return Path(snapshot_download(str(name), revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
 
 
 def weight_files(place: Path) -> list[Path]:

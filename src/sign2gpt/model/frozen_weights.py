@@ -82,9 +82,14 @@ def rejoin(
     dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
     dtype = config.dtype if dtype in (None, "auto") else dtype
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    for part, noted in (config.frozen_sources or {}).items():
+    sources = config.frozen_sources or {}
+    places = {
+        part: find_source(part, sources[part], given[part], str(source))
+        for part in FROZEN
+        if part in sources
+    }
+    for part, found in places.items():
         path, auto_class = FROZEN[part]
-        found = find_source(part, noted, given[part], str(source))
         weights, info = _source_weights(found, auto_class)
         require_whole(info, str(found))
         seen: set[int] = set()
