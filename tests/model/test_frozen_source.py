@@ -114,6 +114,20 @@ def test_it_comes_back_whole_and_saves_the_same_bytes(model, saved, tmp_path):
     assert again.frozen_sources == model.frozen_sources
 
 
+def test_a_trainer_returns_to_an_epoch_exactly(model, saved):
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.add_(1)
+    kept = load_file(saved / "model.safetensors")
+    result = model.load_state_dict(kept, strict=False)
+    # Exactly these, and transformers' trainer is silent and ties the head again.
+    assert set(result.missing_keys) == model.source_keys() | set(model.all_tied_weights_keys)
+    assert not result.unexpected_keys
+    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+
+
 def test_stage_1_names_its_vision_model_alone(tiny_config, sources, tmp_path):
     model = Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
         tiny_config(None, num_pseudo_glosses=5), vision=sources["vision"]
