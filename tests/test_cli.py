@@ -22,6 +22,8 @@ VERBS = (
     "evaluate",
     "translate",
     "priors",
+    "export",
+    "models",
 )
 
 

@@ -9,17 +9,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from sign2gpt.cli import main
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
+from sign2gpt.model import Sign2GPTConfig, sources
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
 )
+from sign2gpt.model.sources import locate
 from sign2gpt.train import run
+from sign2gpt.train.build import build_translation
 from sign2gpt.train.recipe import load_recipe
 from sign2gpt.translate import Translator
 
@@ -122,6 +127,9 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(recipe, stop)
     assert not (tmp_path / "out" / "model.safetensors").exists()
+    (epoch,) = (tmp_path / "out" / "checkpoints").glob("checkpoint-*/model.safetensors")
+    assert "sign_encoder.layers.0.query.weight" in (kept := load_file(epoch))
+    assert not any("backbone" in name and "lora" not in name for name in kept)
     (tmp_path / "out" / "checkpoints" / "checkpoint-999").mkdir()  # broken off while saving
     steps: list[int] = []
     run(recipe, lambda done, total: steps.append(done))
@@ -179,6 +187,43 @@ def test_a_model_of_other_sizes_cannot_be_started_from(demo: Path, tmp_path: Pat
     with pytest.raises(UserError, match="does not fit"):
         run(load_recipe("demo/translate-frozen-z", overrides))
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_stage_starts_from_the_same_frozen_models_alone(demo: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(locate("sign2gpt/pose-vit"), tmp_path / "vit")
+    weights = load_file(other / "model.safetensors")
+    weights["layernorm.bias"] += 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    settings = (f"output={tmp_path / 'out'}", f"vision={other}")
+    with pytest.raises(UserError, match="same in both"):
+        run(demo_recipe("translate-frozen-z", demo, 0, settings))
+
+
+def test_a_whole_model_that_a_stage_starts_from_stays_whole(demo: Path, tmp_path: Path) -> None:
+    """Older checkpoints hold their frozen weights; where those are others, they stay with it."""
+    model = Sign2GPTForPseudoGlossPretraining.from_pretrained(demo / "pretrain")
+    model.forget_source("vision")
+    for change in (0, 1):
+        start = shutil.copytree(demo / "pretrain", tmp_path / f"start{change}")
+        model.spatial_model.backbone.layernorm.bias.data += change
+        model.save_pretrained(start)
+        recipe = demo_recipe("translate-frozen-z", demo, 0, (f"start_from={start}",))
+        built = build_translation(recipe)
+        given, own = model.state_dict(), built.state_dict()
+        assert all((own[name] == weight).all() for name, weight in given.items())
+        assert ("vision" in built.frozen_sources) == (change == 0)
+
+
+def test_trained_models_hold_no_frozen_weights(demo: Path) -> None:
+    for stage in STAGES:
+        inside = [
+            name
+            for name in load_file(demo / stage / "model.safetensors")
+            if "backbone" in name or "language_model" in name
+        ]
+        assert inside and all(n.endswith(("lora_a", "lora_b", "gate")) for n in inside)
+        sources = Sign2GPTConfig.from_pretrained(demo / stage).frozen_sources
+        assert sources["vision"]["name"] == "sign2gpt/pose-vit"
 
 
 def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -> None:
@@ -272,6 +317,43 @@ def test_a_damaged_part_of_a_model_is_named(
     if content is not None:
         (copy / name).write_text(content)
     refused(translate(next((demo / "report").glob("*.mp4")), model=copy), str(copy))
+
+
+def export(capfd, monkeypatch, *arguments: str | Path) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["sign2gpt", "export", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return (int(stop.value.code or 0), *capfd.readouterr())
+
+
+@pytest.mark.parametrize("options", [(), ("--merge",), ("--dtype", "bfloat16", "--merge")])
+def test_an_exported_model_says_the_same_and_needs_nothing_else(
+    demo: Path, translate: Translate, tmp_path: Path, capfd, monkeypatch, options: tuple[str, ...]
+) -> None:
+    out, clip = tmp_path / "new" / "whole", next((demo / "report").glob("*.mp4"))
+    said = json.loads(translate(clip, "--json")[1])[0]
+    found = Translator.from_pretrained(demo / "translate").translate(clip)
+    code, shown, err = export(capfd, monkeypatch, demo / "translate", out, *options)
+    assert code == 0 and str(out) in shown, err
+    assert sorted(path.name for path in out.parent.iterdir()) == ["whole"]
+    assert {"recipe.yaml", "pseudo_glosses.json"} <= {path.name for path in out.iterdir()}
+    refused(export(capfd, monkeypatch, demo / "translate", out), str(out), "not empty")
+    monkeypatch.setattr(sources, "SHIPPED", tmp_path / "gone")
+    refused(translate(clip), "sign2gpt/pose-vit", "--vision")
+    code, text, err = translate(clip, "--json", model=out)
+    assert code == 0, err
+    again = Translator.from_pretrained(out)
+    config, weights = again.model.config, load_file(out / "model.safetensors")
+    assert config.frozen_sources is None
+    assert any("backbone" in n and "lora" in n for n in weights) == ("--merge" not in options)
+    if "bfloat16" in options:  # rounded: only that it works
+        assert again.model.dtype == torch.bfloat16 and isinstance(json.loads(text)[0]["text"], str)
+        assert all(w.dtype == torch.bfloat16 for w in weights.values() if w.is_floating_point())
+        return
+    assert json.loads(text)[0]["text"] == said["text"] == found.text
+    np.testing.assert_allclose(again.translate(clip).localisation, found.localisation, atol=1e-5)
+    if not options:
+        assert json.loads(text)[0] == said
 
 
 def test_real_clips_of_every_make_go_through(translate: Translate, shared_data: Path) -> None:

@@ -71,8 +71,18 @@ class Translator:
         self.vocabulary = vocabulary
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Translator:
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        vision: str | Path | None = None,
+        language: str | Path | None = None,
+    ) -> Translator:
         """Load a trained model's folder.
+
+        Args:
+            folder: the model's folder.
+            vision: where its frozen vision model lies now, if not where the model says.
+            language: the same for the frozen language model.
 
         Raises:
             UserError: no such folder, or a part of the model is missing or damaged.
@@ -87,7 +97,9 @@ class Translator:
                 f"There is no trained model in {folder}; `sign2gpt demo` trains one, or name "
                 "another folder with --model."
             )
-        model = Sign2GPTForConditionalGeneration.from_pretrained(folder)
+        model = Sign2GPTForConditionalGeneration.from_pretrained(
+            folder, vision=vision, language=language
+        )
         vocabulary = None
         if model.config.num_pseudo_glosses:
             vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)

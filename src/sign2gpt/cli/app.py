@@ -32,6 +32,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Overrides of recipe keys, e.g. training.learning_rate=1e-3."),
 ]
+VisionOption = Annotated[
+    str | None,
+    typer.Option(help="Where the frozen vision model lies now, if not where the model says."),
+]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(help="Where the frozen language model lies now, if not where the model says."),
+]
 
 
 def print_json(value: Any) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sign2gpt.cli.app import USE, JsonFlag, app, print_json
+from sign2gpt.cli.app import USE, JsonFlag, LanguageOption, VisionOption, app, print_json
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD
 
@@ -32,6 +32,8 @@ def translate(
     fps: Annotated[
         float | None, typer.Option(help="Frames a second of a folder of frames; 25 if not given.")
     ] = None,
+    vision: VisionOption = None,
+    language: LanguageOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
@@ -40,7 +42,7 @@ def translate(
     from sign2gpt.translate import Translator
 
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
-    translator = Translator.from_pretrained(model)
+    translator = Translator.from_pretrained(model, vision, language)
     results, failures = [], []
     for clip in clips:
         try:
@@ -88,6 +90,8 @@ def evaluate(
             "where an n-gram order has no match. sacrebleu: its defaults (tok:13a, smooth:exp)."
         ),
     ] = "paper",
+    vision: VisionOption = None,
+    language: LanguageOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score translations: BLEU-1 to 4 and ROUGE-L, with the signature that reproduces them.
@@ -103,7 +107,9 @@ def evaluate(
     if hypotheses and references and not (model or store):
         said, meant, control = read_lines(hypotheses), read_lines(references), None
     elif model and store and not (hypotheses or references):
-        said, meant, control = _translate_split(model, store, split, beams, out)
+        said, meant, control = _translate_split(
+            model, store, split, num_beams=beams, out=out, vision=vision, language=language
+        )
     else:
         raise UserError("Give --hypotheses and --references, or --model and --store.")
     if characters:
@@ -122,7 +128,7 @@ def evaluate(
 
 
 def _translate_split(
-    model: Path, store: Path, split: str, beams: int, out: Path | None
+    model: Path, store: Path, split: str, **options: Any
 ) -> tuple[list[str], list[str], list[str]]:
     """What the model says, what is meant, and the same sentences given to other clips."""
     from transformers.utils import logging
@@ -132,7 +138,65 @@ def _translate_split(
 
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     with progress_bar("Translating") as advance:
-        said, meant = translate_split(
-            model, store, split, num_beams=beams, out=out, progress=advance
-        )
+        said, meant = translate_split(model, store, split, **options, progress=advance)
     return said, meant, shuffled(said)
+
+
+@app.command(rich_help_panel=USE)
+def export(
+    model: Annotated[Path, typer.Argument(help="A trained model's folder.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The new folder to write.", show_default=False)],
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="float32, bfloat16 or float16; as it was saved if not given."),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="Merge the vision model's adapters into its weights. The language model's stay: "
+            "one of its weights serves two adapters, so that no merged one is right for both.",
+        ),
+    ] = False,
+    vision: VisionOption = None,
+    language: LanguageOption = None,
+) -> None:
+    """Write a trained model whole into one folder, its frozen models inside.
+
+    A trained model's own folder holds what was trained and names its frozen models; an exported one
+    needs nothing else.
+    """
+    from transformers.utils import logging
+
+    from sign2gpt.export import export_model
+
+    logging.disable_progress_bar()
+    export_model(model, out, dtype=dtype, merge=merge, vision=vision, language=language)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    print(f"The whole model is in {out} ({size / 1e6:,.0f} MB).")
+
+
+@app.command(rich_help_panel=USE)
+def models(
+    fetch: Annotated[
+        str | None,
+        typer.Option(help="Download this model from the Hub; a broken-off download goes on."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say which frozen models the shipped recipes need, their licences, and where they lie.
+
+    Only --fetch uses the network, and takes safetensors, JSON and tokenizer files alone.
+    """
+    from dataclasses import asdict
+
+    from sign2gpt.train.frozen_models import fetch_model, needed_models
+
+    if fetch is not None:
+        print(f"The model {fetch} is in {fetch_model(fetch)}.")
+        return
+    found = needed_models()
+    if as_json:
+        print_json([asdict(model) for model in found])
+        return
+    print("\n".join(model.as_text() for model in found))

@@ -52,12 +52,15 @@ def translate_split(
     *,
     num_beams: int = 4,
     out: Path | None = None,
+    vision: Path | None = None,
+    language: Path | None = None,
     progress: Advance | None = None,
 ) -> tuple[list[str], list[str]]:
     """(hypotheses, references) of a trained model over a split, in the manifest's order.
 
     Args:
         out: folder that both are written to, one sentence a line.
+        vision, language: as in `Translator.from_pretrained`.
 
     Raises:
         UserError: no such model, store or split, a clip that cannot be read, or no place to write.
@@ -67,7 +70,7 @@ def translate_split(
     if out is not None:
         check_output(out)
     rows = read_manifest(store, split)
-    translator = Translator.from_pretrained(model)
+    translator = Translator.from_pretrained(model, vision, language)
     found = predict(translator, store, rows, num_beams=num_beams, progress=progress)
     hypotheses, references = [one.text for one in found], [row.text for row in rows]
     if out is not None:

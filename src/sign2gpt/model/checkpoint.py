@@ -4,21 +4,31 @@ Shapes: B clips, N frames of all clips packed end to end, P tokens a frame, C ba
 tokens, D sign width.
 """
 
+from copy import deepcopy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from sign2gpt.errors import UserError, one_line
 from sign2gpt.model.configuration import Sign2GPTConfig
+from sign2gpt.model.frozen_weights import (
+    ADDED,
+    FROZEN,
+    HUB_OPTIONS,
+    fill,
+    own_weights,
+    rejoin,
+    require_whole,
+)
+from sign2gpt.model.provenance import identify
 from sign2gpt.model.sign_encoder import SignEncoder
-from sign2gpt.model.sources import load_weights
 from sign2gpt.model.spatial import SpatialModel
 
-TRAINABLE_NAMES = ("lora_a", "lora_b", "gate")  # what was added inside the frozen models
 FREEZABLE = ("spatial_model", "sign_encoder", "pseudo_gloss_head")
 
 
@@ -38,6 +48,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         self.spatial_model = SpatialModel(config)
         self.sign_encoder = SignEncoder(config)
         self._frozen: set[str] = set()
+        self._sources: dict[str, dict[str, Any]] = {}
 
     def finish_init(self) -> None:
         """Call at the end of a model's `__init__`."""
@@ -109,21 +120,89 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
             for gated in self.decoder.gates:
                 gated.project_()
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
-        """As in transformers, under the model's own names.
+    @property
+    def frozen_sources(self) -> dict[str, dict[str, Any]]:
+        """By "vision" and "language": the source that a frozen model was filled from, as
+        `provenance.identify` notes it. What is not here is saved with the model."""
+        return dict(self._sources)
+
+    def forget_source(self, part: str) -> None:
+        """From now on save the weights of a frozen model ("vision" or "language") too: they are no
+        longer those of its source."""
+        self._sources.pop(part, None)
+
+    def source_keys(self, *parts: str) -> set[str]:
+        """Names in the state dict that are not saved, as a source (of `parts`, or any) has them."""
+        return {
+            f"{FROZEN[part][0]}.{name}"
+            for part in parts or self._sources
+            for name in own_weights(self.get_submodule(FROZEN[part][0]))
+        }
+
+    def added_rows(self) -> dict[str, Tensor]:
+        """What was added to the language model's vocabulary, (added tokens, W) by name; views."""
+        known = self._sources.get("language", {}).get("vocab_size")
+        if known is None:
+            return {}
+        names = {weight: name for name, weight in self.named_parameters()}  # tied ones once
+        ends = (self.get_input_embeddings(), self.get_output_embeddings())
+        tables = [weight for end in ends if end is not None for weight in end.parameters()]
+        return {names[w] + ADDED: w.data[known:] for w in tables if len(w) > known}
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        state_dict: dict[str, Tensor] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """As in transformers, under the model's own names and without the weights of named sources.
 
         By default transformers renames the weights inside to the layouts of their first releases;
         then neither a trainer's return to its best epoch nor the next stage would find them.
+        A frozen model that has been set learning is saved with the rest.
         """
-        super().save_pretrained(save_directory, **{"save_original_format": False, **kwargs})
+        for part in self.frozen_sources:
+            own = own_weights(self.get_submodule(FROZEN[part][0]), keep_vars=True)
+            if any(weight.requires_grad for weight in own.values()):
+                self.forget_source(part)
+        self.config.frozen_sources = self.frozen_sources or None
+        leave = self.source_keys()
+        state = self.state_dict() if state_dict is None else state_dict
+        kept = {name: weight for name, weight in state.items() if name not in leave}
+        kept |= {name: rows.clone() for name, rows in self.added_rows().items()}
+        kwargs = {"save_original_format": False, **kwargs}
+        super().save_pretrained(save_directory, state_dict=kept, **kwargs)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], *args: Any) -> None:
+        """As in torch; rows added to the vocabulary go where they belong."""
+        for name, rows in self.added_rows().items():
+            if name in state_dict:
+                rows.copy_(state_dict.pop(name))
+        super()._load_from_state_dict(state_dict, *args)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *args: Any, **kwargs: Any) -> Any:
-        """Load a model that was saved whole; unlike transformers', never with a random weight.
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *args: Any,
+        vision: str | Path | None = None,
+        language: str | Path | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a model that was saved; unlike transformers', never with a random weight.
+
+        Frozen models that the checkpoint names are read from their sources, once it is sure that
+        their weights are those that it was trained with.
+
+        Args:
+            source: the model's folder, or its name on the Hub.
+            vision: where the frozen vision model lies now, if not where the checkpoint says.
+            language: the same for the language model.
 
         Raises:
-            UserError: no weights there, a damaged file, or a weight missing, left over or of
-                another shape.
+            UserError: no weights there, a damaged file, a weight missing, left over or of another
+                shape; a frozen model that is not there or not the same.
         """
         with_info = kwargs.pop("output_loading_info", False)
         kwargs.pop("ignore_mismatched_sizes", None)
@@ -132,7 +211,30 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         if folder.is_dir() and not any(folder.glob("*.safetensors")):
             raise UserError(f"There are no weights in {source}; it needs a model.safetensors file.")
         try:
-            model, info = super().from_pretrained(source, *args, output_loading_info=True, **kwargs)
+            config = _config_of(cls, source, kwargs)
+            noted = config.frozen_sources or {}
+            for part, place in (("vision", vision), ("language", language)):
+                if place is not None and part not in noted:
+                    raise UserError(
+                        f"The model in {source} has no frozen {part} model outside of it; leave "
+                        f"{part} out."
+                    )
+            load = super().from_pretrained
+            if noted:
+                kwargs["config"] = config
+                kwargs["state_dict"] = rejoin(
+                    source, config, {"vision": vision, "language": language}, kwargs
+                )
+                model, info = load(None, *args, output_loading_info=True, **kwargs)
+                model.name_or_path = model.config.name_or_path = str(source)
+                if model.can_generate() and kwargs.get("generation_config") is None:
+                    options = HUB_OPTIONS | {k: kwargs[k] for k in HUB_OPTIONS if k in kwargs}
+                    model.adjust_generation_fn(
+                        None, False, False, str(source), force_download=False, proxies=None,
+                        trust_remote_code=None, **options,
+                    )  # fmt: skip
+            else:
+                model, info = load(source, *args, output_loading_info=True, **kwargs)
         except (
             OSError, RuntimeError, ValueError, AttributeError, TypeError, SafetensorError
         ) as error:  # fmt: skip
@@ -140,7 +242,8 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
                 f"The model in {source} cannot be loaded; copy or train it again "
                 f"({one_line(error)})."
             ) from error
-        _require_whole(info, str(source))
+        require_whole(info, str(source))
+        model._sources = deepcopy(noted)
         model._apply_freezing()  # loading makes new parameters, all of them trainable
         return (model, info) if with_info else model
 
@@ -153,6 +256,8 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
     ) -> Any:
         """Build a new model around pretrained frozen models.
 
+        Checkpoints of it name the frozen models and do not hold them.
+
         Args:
             config: the whole model's configuration.
             vision: source of the vision model (see `sources`); None = random weights.
@@ -162,10 +267,17 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
             UserError: a part cannot be loaded, or its weights do not fill the frozen ones exactly.
         """
         model = cls(config)
-        if vision is not None:
-            _fill(model.spatial_model.backbone, AutoModel, vision)
-        if language is not None and hasattr(model, "decoder"):
-            _fill(model.decoder.language_model, AutoModelForCausalLM, language)
+        for part, source in (("vision", vision), ("language", language)):
+            path, auto_class = FROZEN[part]
+            if source is None or (part == "language" and not hasattr(model, "decoder")):
+                continue
+            fill(model.get_submodule(path), auto_class, source)
+            noted = None if part == "vision" and config.train_backbone else identify(source)
+            if noted is not None:
+                model._sources[part] = noted
+        if "language" in model._sources:
+            size = model.get_input_embeddings().num_embeddings
+            model._sources["language"]["vocab_size"] = size
         return model.eval()
 
 
@@ -187,43 +299,16 @@ def _count(module: nn.Module) -> tuple[int, int]:
     return sum(w.numel() for w in weights), sum(w.numel() for w in trainable)
 
 
-def _require_whole(info: dict[str, Any], source: str) -> None:
-    """Raise `UserError` unless a checkpoint filled every weight and nothing else."""
-    faults = {
-        "lacks": sorted(info["missing_keys"]),
-        "has a left-over": sorted(info["unexpected_keys"]),
-        "has another shape of": sorted(str(key[0]) for key in info["mismatched_keys"]),
-    }
-    for what, names in faults.items():
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise UserError(
-                f"The model in {source} {what} {names[0]}{more}; give the folder that was saved "
-                "for this kind of model, with the configuration it was saved with."
-            )
-
-
-def _fill(frozen: nn.Module, auto_class: Any, source: str | Path) -> None:
-    """Copy a pretrained model's weights into the frozen weights of ours."""
-    weights, info = load_weights(source, auto_class)
-    _require_whole(info, str(source))
-    gated = auto_class is AutoModelForCausalLM
-    given = {
-        name.replace(".self_attn.", ".self_attn.attention.") if gated else name: weight
-        for name, weight in weights.items()
-    }
-    own = {
-        name: weight
-        for name, weight in frozen.state_dict().items()
-        if name.rsplit(".", 1)[-1] not in TRAINABLE_NAMES
-    }
-    shapes = {name for name in own.keys() & given.keys() if own[name].shape != given[name].shape}
-    info = {
-        "missing_keys": own.keys() - given.keys(),
-        "unexpected_keys": given.keys() - own.keys(),
-        "mismatched_keys": {(name,) for name in shapes},
-    }
-    _require_whole(info, str(source))
-    with torch.no_grad():
-        for name, weight in own.items():
-            weight.copy_(given[name])
+def _config_of(cls: Any, source: str | Path, kwargs: dict[str, Any]) -> Sign2GPTConfig:
+    """The configuration that `from_pretrained` is about to load or was given, settings among its
+    arguments included."""
+    given = kwargs.get("config")
+    if isinstance(given, Sign2GPTConfig):
+        return given
+    names = {field.name for field in fields(Sign2GPTConfig)}
+    options = {key: kwargs[key] for key in kwargs if key in HUB_OPTIONS or key in names}
+    config = cls.config_class.from_pretrained(given or source, **options)
+    if config.frozen_sources:  # it will be given, and then nothing else takes its settings
+        for name in names & (kwargs.keys() - {"dtype"}):
+            kwargs.pop(name)
+    return config

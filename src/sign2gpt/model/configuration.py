@@ -59,6 +59,22 @@ _COLOUR = (
     "three numbers, red green blue",
 )
 
+
+def _sources(value: Any) -> bool:
+    """Whether a value is what `provenance.identify` notes, by the frozen models' names."""
+    return value is None or (
+        isinstance(value, dict)
+        and all(
+            part in ("vision", "language")
+            and isinstance(noted, dict)
+            and all(isinstance(noted.get(key), str) for key in ("name", "sha256"))
+            and isinstance(noted.get("revision"), str | None)
+            and isinstance(noted.get("vocab_size", 0), int)
+            for part, noted in value.items()
+        )
+    )
+
+
 # What each key may be, in code and in words.
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "image_mean": _COLOUR,
@@ -98,6 +114,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tau_prototype_min": _POSITIVE,
     "tau_max": _POSITIVE,
     "pseudo_gloss_loss_scale": _POSITIVE,
+    "frozen_sources": (_sources, "null, or name, revision and sha256 of vision and of language"),
 }
 
 
@@ -166,6 +183,10 @@ class Sign2GPTConfig(PreTrainedConfig):
     tau_prototype_min: float = 0.01
     tau_max: float = 1.0
     pseudo_gloss_loss_scale: float = 10.0
+
+    # Frozen models that the checkpoint names instead of holding them, by "vision" and "language";
+    # written by `save_pretrained` alone (see `provenance.identify`).
+    frozen_sources: dict | None = None
 
     is_encoder_decoder: bool = True
 

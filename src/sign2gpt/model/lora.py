@@ -82,6 +82,15 @@ class AdaptedLinear(nn.Linear):
         """(N, I) -> (N, O)."""
         return self.adapter.apply_to(self, inputs, bias=with_bias)
 
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """A plain linear layer that gives what this one gives in evaluation."""
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
+        update = self.adapter.lora_b.float() @ self.adapter.down.float() * self.adapter.scale
+        merged = (self.weight.float() + update).to(self.weight.dtype)
+        plain.weight, plain.bias = nn.Parameter(merged), self.bias
+        return plain
+
 
 def adapt(
     parent: nn.Module,

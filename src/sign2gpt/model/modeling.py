@@ -275,6 +275,8 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         language_model = self.decoder.language_model
         embeddings = language_model.resize_token_embeddings(new_num_tokens, **kwargs)
         self.config.text_config.vocab_size = new_num_tokens
+        if new_num_tokens < self.frozen_sources.get("language", {}).get("vocab_size", 0):
+            self.forget_source("language")  # added rows can be saved beside a source, not lost ones
         self._apply_freezing()
         return embeddings
 

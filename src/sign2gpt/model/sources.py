@@ -11,6 +11,7 @@ A source is a name, told apart by what is there:
 import contextlib
 import importlib.util
 import io
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from sign2gpt.errors import UserError, one_line
 from sign2gpt.model.backbone import class_options
 from sign2gpt.model.configuration import vision_tower
 from sign2gpt.model.dinov2_authors import read_dinov2
+from sign2gpt.model.hub import fetch, weight_files
 from sign2gpt.model.published import PUBLISHED_NAMES, published_config
 
 SHIPPED = Path(__file__).resolve().parent.parent / "priors"
@@ -48,7 +50,7 @@ _FAULTS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 # What transformers and gguf raise where a source cannot be read.
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, ImportError,
-    NotImplementedError, SafetensorError,
+    NotImplementedError, SafetensorError, pickle.UnpicklingError,
 )  # fmt: skip
 
 
@@ -118,8 +120,12 @@ def load_weights(name: str | Path, auto_class: type) -> tuple[dict[str, Tensor],
         if auto_class is not AutoModel:
             raise UserError(f"The file {name} is no language model; give a folder or .gguf file.")
         return read_dinov2(name)[1], {key: set() for key in _FAULTS}
-    options: dict[str, Any] = {"use_safetensors": True}  # nothing from a pickle
-    others: tuple[str, ...] = ("classifier",)
+    if not Path(name).exists() and not name.endswith(".gguf"):
+        name = str(fetch(name))
+    files = weight_files(Path(name))
+    # Of a pickle only tensors are read: transformers calls torch.load with weights_only.
+    options: dict[str, Any] = {"use_safetensors": not any(f.suffix == ".bin" for f in files)}
+    others: tuple[str, ...] = ("classifier", "model.embed_positions.weights")  # XGLM's sinusoids
     try:
         config = AutoConfig.from_pretrained(**_named(name))
         if auto_class is AutoModel:

@@ -141,12 +141,17 @@ def hand_over(source: Path, model: Sign2GPTPreTrainedModel, without: Sequence[st
     Stage 1 gives the spatial model, the sign encoder and the pseudo-gloss head; a stage 2 model
     gives its decoder too. Whatever `source` has must fit, so nothing is lost on the way.
 
+    Frozen models that `source` only names must be those of `model`; where it holds others, they
+    take the place of `model`'s, which is then saved whole.
+
     Args:
         without: weights that stay as they are in `model`.
 
     Raises:
-        UserError: a weight of `source` that `model` has no place for, or of another shape.
+        UserError: a weight of `source` that `model` has no place for, or of another shape; another
+            frozen model.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -157,11 +162,28 @@ def hand_over(source: Path, model: Sign2GPTPreTrainedModel, without: Sequence[st
         raise UserError(
             f"The weights {path} cannot be read ({error}); train that model again."
         ) from error
-    own = model.state_dict()
+    _same_frozen_models(source, model)
+    own = model.state_dict() | model.added_rows()
     for name, weight in weights.items():
         if name not in own or own[name].shape != weight.shape:
             raise UserError(
                 f"The weight {name} of {source} does not fit this recipe's model; give both "
                 "recipes the same section `model`."
             )
+    for part in model.frozen_sources:
+        held = model.source_keys(part) & weights.keys()
+        if any(not torch.equal(own[name], weights[name].to(own[name])) for name in held):
+            model.forget_source(part)
     model.load_state_dict(weights, strict=False)
+
+
+def _same_frozen_models(source: Path, model: Sign2GPTPreTrainedModel) -> None:
+    """What `source` has learnt was learnt with the frozen models that it names."""
+    for part, noted in (trained_config(source).frozen_sources or {}).items():
+        own = model.frozen_sources.get(part, {})
+        if own.get("sha256") != noted["sha256"]:
+            raise UserError(
+                f"The model in {source} was trained with the frozen {part} model {noted['name']} "
+                f"(sha256 {noted['sha256'][:12]}...), whose weights are not those of this recipe's "
+                f"{own.get('name')}; set the key `{part}` to the same in both."
+            )

@@ -19,7 +19,9 @@ from sign2gpt.train.inputs import Datasets
 from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Seq2SeqTrainingArguments
+    from transformers import PreTrainedTokenizerBase, Seq2SeqTrainingArguments
+
+    from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
 
 RECIPE = "recipe.yaml"
 
@@ -95,7 +97,7 @@ def training_arguments(
 
 def train_stage(
     recipe: Recipe,
-    model: PreTrainedModel,
+    model: Sign2GPTPreTrainedModel,
     datasets: Datasets,
     *,
     compute_metrics: Callable[[Any], dict[str, float]],
@@ -131,8 +133,9 @@ def train_stage(
             rate_multipliers=recipe.rate_multipliers,
         )
         trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
-        # A tied weight is saved once; the trainer warns of its other name unless it is told.
-        model._keys_to_ignore_on_save = sorted(model.all_tied_weights_keys) or None
+        # A tied weight is saved once and a frozen source's not at all; the trainer warns of them
+        # as missing when it returns to an epoch unless it is told.
+        model._keys_to_ignore_on_save = sorted({*model.all_tied_weights_keys, *model.source_keys()})
         for folder in checkpoints.glob("checkpoint-*"):
             if not (folder / "trainer_state.json").is_file():  # broken off while it was written
                 shutil.rmtree(folder)
@@ -155,8 +158,10 @@ def _first(outputs: Any, labels: Any) -> Any:
     return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
-def _finish(output: Path, model: PreTrainedModel, save_beside: Callable[[Path], Any]) -> None:
-    """Write the model whole, its weights last: a folder that has weights is a finished one."""
+def _finish(
+    output: Path, model: Sign2GPTPreTrainedModel, save_beside: Callable[[Path], Any]
+) -> None:
+    """Write the model, its weights last: a folder that has weights is a finished one."""
     staging = output / ".unfinished"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()

@@ -1,0 +1,124 @@
+"""A trained model as one folder that needs nothing else: its frozen models are inside."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sign2gpt.errors import UserError
+from sign2gpt.files import check_output
+from sign2gpt.translate import PSEUDO_GLOSSES
+
+if TYPE_CHECKING:
+    from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
+
+DTYPES = ("float32", "bfloat16", "float16")
+RECIPE = "recipe.yaml"
+
+
+def export_model(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    dtype: str | None = None,
+    merge: bool = False,
+    vision: str | Path | None = None,
+    language: str | Path | None = None,
+) -> Path:
+    """Write a trained model of either stage whole: weights, processor, vocabulary, recipe.
+
+    Args:
+        folder: the trained model.
+        out: the folder to write; a new or an empty one.
+        dtype: one of `DTYPES`; None = as the model was saved.
+        merge: put the vision model's adapters into its weights (`merge_vision_adapters`).
+        vision: where the frozen vision model lies now, if not where the model says.
+        language: the same for the frozen language model.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: no trained model there, a part missing or damaged, `out` taken, or a weight too
+            large for the dtype.
+    """
+    import torch
+
+    from sign2gpt.model import modeling
+    from sign2gpt.model.configuration import Sign2GPTConfig
+    from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+    from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
+
+    folder, out = Path(folder), Path(out)
+    if dtype is not None and dtype not in DTYPES:
+        raise UserError(f"Weights cannot be written as {dtype!r}; choose {', '.join(DTYPES)}.")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"There is no trained model in {folder}; name the folder of one.")
+    check_output(out)
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"The folder {out} is not empty; name a new one to export to.")
+    try:
+        name = (Sign2GPTConfig.from_pretrained(folder).architectures or [""])[0]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"The configuration {folder / 'config.json'} is damaged; copy or train it again."
+        ) from error
+    pretraining = name == modeling.Sign2GPTForPseudoGlossPretraining.__name__
+    model_class: type[Sign2GPTPreTrainedModel] = (
+        modeling.Sign2GPTForPseudoGlossPretraining
+        if pretraining
+        else modeling.Sign2GPTForConditionalGeneration
+    )
+    processor_class = SignVideoProcessor if pretraining else Sign2GPTProcessor
+    model = model_class.from_pretrained(folder, vision=vision, language=language)
+    processor = processor_class.from_pretrained(folder)
+    vocabulary = None
+    if model.config.num_pseudo_glosses:
+        vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
+    if merge:
+        merge_vision_adapters(model)
+    if dtype is not None:
+        model.to(getattr(torch, dtype))
+        for weight_name, weight in model.state_dict().items():
+            if not bool(weight.isfinite().all()):
+                raise UserError(
+                    f"The weight {weight_name} does not fit into {dtype}; use bfloat16."
+                )
+    for part in model.frozen_sources:
+        model.forget_source(part)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        model.save_pretrained(staging)
+        processor.save_pretrained(staging)
+        if vocabulary is not None:
+            vocabulary.save(staging / PSEUDO_GLOSSES)
+        if (folder / RECIPE).is_file():
+            shutil.copyfile(folder / RECIPE, staging / RECIPE)
+        staging.chmod(0o755)  # mkdtemp's own is for its user alone
+        staging.replace(out)  # over an empty folder, or none
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return out
+
+
+def merge_vision_adapters(model: Sign2GPTPreTrainedModel) -> None:
+    """Put W + (alpha / R) B A in place of each adapted weight of the vision model, for good.
+
+    The model is then one without spatial adapters: exact but for rounding. The language model's
+    adapters stay, as one frozen W serves two of them, the self-attention's and the gated
+    cross-attention's: no single merged weight is right for both.
+    """
+    from sign2gpt.model.lora import AdaptedLinear
+
+    backbone = model.spatial_model.backbone
+    parents = [module for module in backbone.modules() if not isinstance(module, AdaptedLinear)]
+    for parent in parents:
+        for name, child in list(parent.named_children()):
+            if isinstance(child, AdaptedLinear):
+                setattr(parent, name, child.merged())
+    model.forget_source("vision")
+    model.config.spatial_lora_layers = 0

@@ -1,0 +1,86 @@
+"""Exporting: what is merged, what is refused. The whole way with a clip is in test_demo.py."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig
+
+from sign2gpt.errors import UserError
+from sign2gpt.export import export_model
+from sign2gpt.model import Sign2GPTConfig, Sign2GPTForPseudoGlossPretraining
+from sign2gpt.model.sources import locate
+from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+from sign2gpt.video.processor import SignVideoProcessor
+
+SOURCE = "sign2gpt/pose-vit"
+
+
+@pytest.fixture
+def model() -> Sign2GPTForPseudoGlossPretraining:
+    torch.manual_seed(0)
+    config = Sign2GPTConfig(
+        vision_config=AutoConfig.from_pretrained(locate(SOURCE)),
+        num_pseudo_glosses=2,
+        sign_hidden_size=32,
+        sign_intermediate_size=48,
+        sign_layer_scale=1.0,
+    )
+    built = Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(config, vision=locate(SOURCE))
+    for name, weight in built.named_parameters():
+        if name.endswith("lora_b"):
+            weight.data.normal_()  # far more than training gives it
+    return built
+
+
+@pytest.fixture
+def trained(model: Sign2GPTForPseudoGlossPretraining, tmp_path: Path) -> Path:
+    """A stage 1 model's folder."""
+    folder = tmp_path / "trained"
+    model.save_pretrained(folder)
+    SignVideoProcessor(image_size=84).save_pretrained(folder)
+    words = PseudoGlossVocabulary({"sonne": 2, "regen": 1}, {}, 3, 1.0, 1, "words", "1", "de")
+    words.save(folder / "pseudo_glosses.json")
+    return folder
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_merged_adapters_leave_the_outputs_as_they_were(
+    model: Sign2GPTForPseudoGlossPretraining, trained: Path, tmp_path: Path, dtype: str | None
+) -> None:
+    out = export_model(trained, tmp_path / "out", merge=True, dtype=dtype)
+    again = Sign2GPTForPseudoGlossPretraining.from_pretrained(out)
+    assert not any("lora" in name for name in again.state_dict())
+    frames = torch.rand(9, 3, 84, 84, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = model(pixel_values=frames).sign_features
+        found = again(pixel_values=frames).sign_features.float()
+        for name, weight in model.named_parameters():
+            if name.endswith("lora_b"):
+                weight.zero_()
+        without = model(pixel_values=frames).sign_features
+    error = 1e-4 if dtype is None else 0.1
+    assert (found - wanted).abs().max() < error < 0.3 < (without - wanted).abs().max()
+
+
+def test_an_export_that_cannot_be_made_leaves_nothing(
+    model: Sign2GPTForPseudoGlossPretraining, trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def refused(words: str, folder: Path = trained, to: Path = out, **options: str) -> None:
+        with pytest.raises(UserError, match=words):
+            export_model(folder, to, **options)
+        assert {path.name for path in tmp_path.iterdir()} == {"trained"}
+
+    refused("no trained model", tmp_path / "none")
+    refused("bfloat16", dtype="int8")
+    refused("not empty", to=trained)
+    refused("is not a folder", to=trained / "config.json" / "x")
+    model.sign_encoder.layers[0].query.weight.data[0, 0] = 1e6
+    model.save_pretrained(trained)
+    refused("does not fit into float16", dtype="float16")
+    (trained / "pseudo_glosses.json").write_text("{")
+    refused("pseudo")
+    (trained / "config.json").write_text("[]")
+    refused("damaged")
