@@ -22,6 +22,7 @@ from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
 )
+from sign2gpt.model.precision import Precision
 from sign2gpt.model.sources import locate
 from sign2gpt.train import run
 from sign2gpt.train.build import build_translation
@@ -224,6 +225,25 @@ def test_trained_models_hold_no_frozen_weights(demo: Path) -> None:
         assert inside and all(n.endswith(("lora_a", "lora_b", "gate")) for n in inside)
         sources = Sign2GPTConfig.from_pretrained(demo / stage).frozen_sources
         assert sources["vision"]["name"] == "sign2gpt/pose-vit"
+
+
+@pytest.mark.parametrize("held", ["bfloat16", "nf4"])
+def test_a_stage_runs_with_the_language_model_in_fewer_bits(
+    demo: Path, tmp_path: Path, held: str
+) -> None:
+    settings = (f"output={tmp_path / 'out'}", f"language_precision={held}")
+    with pytest.raises(UserError, match=r"training\.bf16 to true"):
+        run(demo_recipe("translate-frozen-z", demo, 0, (*settings, "training.bf16=false")))
+    run(demo_recipe("translate-frozen-z", demo, 0, (*settings, "training.bf16=true")))
+    kept = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(
+        weight.dtype == torch.float32 for weight in kept.values() if weight.is_floating_point()
+    )
+    clip = next((demo / "report").glob("*.mp4"))
+    for precision in (None, Precision(held)):
+        translator = Translator.from_pretrained(tmp_path / "out", precision=precision)
+        found = translator.translate(clip, num_beams=1)
+        assert found.text and found.duration
 
 
 def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -> None:

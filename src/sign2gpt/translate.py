@@ -16,6 +16,7 @@ from sign2gpt.text.tokenizer import texts_of
 
 if TYPE_CHECKING:
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
+    from sign2gpt.model.precision import Precision
     from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
     from sign2gpt.video.decode import VideoClip
     from sign2gpt.video.processor import Sign2GPTProcessor
@@ -76,6 +77,7 @@ class Translator:
         folder: str | Path,
         vision: str | Path | None = None,
         language: str | Path | None = None,
+        precision: Precision | None = None,
     ) -> Translator:
         """Load a trained model's folder.
 
@@ -83,11 +85,15 @@ class Translator:
             folder: the model's folder.
             vision: where its frozen vision model lies now, if not where the model says.
             language: the same for the frozen language model.
+            precision: of the weights; int8 and nf4 of the language model's blocks alone, the rest
+                is bfloat16 then. None = as they were saved.
 
         Raises:
-            UserError: no such folder, or a part of the model is missing or damaged.
+            UserError: no such folder, or a part of the model is missing or damaged; a precision
+                that needs a library which is not installed.
         """
         from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
+        from sign2gpt.model.precision import hold_language_model
         from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
         from sign2gpt.video.processor import Sign2GPTProcessor
 
@@ -100,6 +106,8 @@ class Translator:
         model = Sign2GPTForConditionalGeneration.from_pretrained(
             folder, vision=vision, language=language
         )
+        if precision is not None:
+            hold_language_model(model.to(precision.dtype).decoder, precision)
         vocabulary = None
         if model.config.num_pseudo_glosses:
             vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)

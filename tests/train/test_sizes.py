@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.synth.corpus import make_corpus
@@ -16,9 +17,11 @@ PAPER = [name for name in SHIPPED if not name.startswith("demo")]
 @pytest.mark.parametrize("name", PAPER)
 def test_recipes_at_the_papers_size(name: str, tmp_path: Path) -> None:
     planned = plan(load_recipe(name, [f"output={tmp_path / 'out'}", f"store={tmp_path / 'none'}"]))
-    assert planned.parameters["spatial"] == (22_328_448, 271_872)
+    frozen = name.endswith("frozen-z")  # the decoder alone trains
+    assert planned.parameters["spatial"] == (22_328_448, 0 if frozen else 271_872)
     if not name.endswith("pretrain"):
-        assert planned.parameters["total"] == (1_771_652_608, 16_689_024)
+        trained = 3_803_520 if frozen else 16_689_024
+        assert planned.parameters["total"] == (1_771_652_608, trained)
         assert planned.weights_gb == pytest.approx(7.0866, abs=1e-3)
     assert planned.clips == {} and planned.steps == 0
     assert not (tmp_path / "out").exists()
@@ -34,3 +37,46 @@ def test_steps_follow_from_the_store(tmp_path: Path) -> None:
     assert planned.steps == 3 * -(-train // 4)
     with pytest.raises(UserError, match="processor"):
         plan(load_recipe("demo/pretrain", [*settings, "processor.image_size=1"]))
+
+
+def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
+    settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}"]
+    planned = plan(load_recipe("phoenix14t/translate", settings))
+    assert list(planned.shapes.values()) == [
+        (8 * 64, 3, 224, 224), (8, 32, 512), (8, 32, 2048), (8 * 24, 256_008)
+    ]  # fmt: skip
+    twice = [*settings, "training.per_device_train_batch_size=16"]
+    grown = plan(load_recipe("phoenix14t/translate", twice))
+    assert grown.activations_gb == pytest.approx(2 * planned.activations_gb, rel=0.05)
+    assert grown.training_gb == planned.training_gb
+    few = plan(load_recipe("phoenix14t/translate", [*settings, "language_precision=nf4"]))
+    assert few.weights_gb < planned.weights_gb / 4
+    first = plan(load_recipe("phoenix14t/pretrain", settings))
+    assert first.shapes["localisation E (B, T, V)"] == (8, 32, 2_533)
+    assert 0 < first.activations_gb < planned.activations_gb
+
+
+def test_activations_are_what_a_real_step_keeps(tmp_path: Path) -> None:
+    """Against the real model's step: peak minus what was there before, as the allocator sees it."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from sign2gpt.model.modeling import Sign2GPTForPseudoGlossPretraining
+    from sign2gpt.train.build import model_config
+
+    store = make_corpus(tmp_path / "corpus", clips=13, workers=1)
+    recipe = load_recipe(
+        "demo/pretrain",
+        [f"store={store}", f"output={tmp_path / 'out'}", "train_on=video"],
+    )
+    planned = plan(recipe)
+    size = planned.shapes["frames (N, 3, h, h) uint8"]
+    batch = planned.shapes["sign features Z (B, T, D)"][0]
+    model = Sign2GPTForPseudoGlossPretraining(model_config(recipe, 2_533)).train()
+    model.pseudo_gloss_head.prototypes.normal_()
+    frames = torch.zeros(size, dtype=torch.uint8)
+    lengths = torch.full((batch,), planned.frames)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        output = model(frames, lengths, pseudo_gloss_labels=torch.zeros(batch, 2_533))
+    kept = sum(event.self_cpu_memory_usage for event in seen.events())
+    assert output.loss is not None
+    assert planned.activations_gb * 1e9 == pytest.approx(kept, rel=0.25)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 CORPORA, TRAINING, USE = "Corpora", "Training", "Use"
 """Under which heading of ``--help`` a verb stands."""
 
+PrecisionName = Literal["float32", "bfloat16", "int8", "nf4"]  # of sign2gpt.model.precision
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 RecipeArgument = Annotated[
     str,
@@ -39,6 +40,14 @@ VisionOption = Annotated[
 LanguageOption = Annotated[
     str | None,
     typer.Option(help="Where the frozen language model lies now, if not where the model says."),
+]
+PrecisionOption = Annotated[
+    PrecisionName | None,
+    typer.Option(
+        help="In what the weights are held; int8 and nf4 (8 and 4 bits, for GPUs) are of the "
+        "language model's blocks alone. As they were saved if not given.",
+        show_default=False,
+    ),
 ]
 
 

@@ -63,9 +63,14 @@ def _print_plan(recipe: Recipe) -> None:
     print(f"Clips   {counts or f'the store {recipe.store} is not there yet'}")
     if planned.steps:
         print(f"Steps   {planned.steps:,}")
+    print(f"Batch   clips of {planned.frames} sampled frames")
+    for name, shape in planned.shapes.items():
+        print(f"        {name:<34}{', '.join(f'{size:,}' for size in shape)}")
+    whole = planned.training_gb + planned.activations_gb
     print(
-        f"Memory  {planned.weights_gb:.1f} GB of weights in float32, {planned.training_gb:.1f} "
-        "GB with gradients and optimiser, activations not counted"
+        f"Memory  about {whole:.1f} GB: {planned.weights_gb:.1f} of weights, "
+        f"{planned.training_gb - planned.weights_gb:.1f} of gradients and optimiser, "
+        f"{planned.activations_gb:.1f} of activations"
     )
 
 

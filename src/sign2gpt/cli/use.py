@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from sign2gpt.cli.app import USE, JsonFlag, LanguageOption, VisionOption, app, print_json
+from sign2gpt.cli.app import (
+    USE,
+    JsonFlag,
+    LanguageOption,
+    PrecisionOption,
+    VisionOption,
+    app,
+    print_json,
+)
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD
 
@@ -34,15 +42,19 @@ def translate(
     ] = None,
     vision: VisionOption = None,
     language: LanguageOption = None,
+    precision: PrecisionOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
     from transformers.utils import logging
 
+    from sign2gpt.model.precision import Precision
     from sign2gpt.translate import Translator
 
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
-    translator = Translator.from_pretrained(model, vision, language)
+    translator = Translator.from_pretrained(
+        model, vision, language, precision and Precision(precision)
+    )
     results, failures = [], []
     for clip in clips:
         try:
@@ -92,6 +104,7 @@ def evaluate(
     ] = "paper",
     vision: VisionOption = None,
     language: LanguageOption = None,
+    precision: PrecisionOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score translations: BLEU-1 to 4 and ROUGE-L, with the signature that reproduces them.
@@ -107,8 +120,17 @@ def evaluate(
     if hypotheses and references and not (model or store):
         said, meant, control = read_lines(hypotheses), read_lines(references), None
     elif model and store and not (hypotheses or references):
+        from sign2gpt.model.precision import Precision
+
         said, meant, control = _translate_split(
-            model, store, split, num_beams=beams, out=out, vision=vision, language=language
+            model,
+            store,
+            split,
+            num_beams=beams,
+            out=out,
+            vision=vision,
+            language=language,
+            precision=precision and Precision(precision),
         )
     else:
         raise UserError("Give --hypotheses and --references, or --model and --store.")

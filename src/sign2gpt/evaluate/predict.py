@@ -14,6 +14,7 @@ from sign2gpt.progress import Advance
 from sign2gpt.video.decode import VideoClip
 
 if TYPE_CHECKING:
+    from sign2gpt.model.precision import Precision
     from sign2gpt.translate import Translation, Translator
 
 
@@ -54,13 +55,14 @@ def translate_split(
     out: Path | None = None,
     vision: Path | None = None,
     language: Path | None = None,
+    precision: Precision | None = None,
     progress: Advance | None = None,
 ) -> tuple[list[str], list[str]]:
     """(hypotheses, references) of a trained model over a split, in the manifest's order.
 
     Args:
         out: folder that both are written to, one sentence a line.
-        vision, language: as in `Translator.from_pretrained`.
+        vision, language, precision: as in `Translator.from_pretrained`.
 
     Raises:
         UserError: no such model, store or split, a clip that cannot be read, or no place to write.
@@ -70,7 +72,7 @@ def translate_split(
     if out is not None:
         check_output(out)
     rows = read_manifest(store, split)
-    translator = Translator.from_pretrained(model, vision, language)
+    translator = Translator.from_pretrained(model, vision, language, precision)
     found = predict(translator, store, rows, num_beams=num_beams, progress=progress)
     hypotheses, references = [one.text for one in found], [row.text for row in rows]
     if out is not None:

@@ -50,24 +50,27 @@ class LowRankAdapter(nn.Module):
         shared = self._shared[0]
         return self.lora_a if shared is None else shared.lora_a
 
-    def apply_to(self, linear: nn.Linear, inputs: Tensor, bias: bool = True) -> Tensor:
-        """Inputs (N, I) through the frozen weight plus this update -> (N, O).
+    def apply_to(self, linear: "AdaptedLinear", inputs: Tensor, bias: bool = True) -> Tensor:
+        """Inputs (N, I) through a layer's frozen weight plus this update -> (N, O).
 
         With many rows and no dropout on the adapter's input, W + BA is formed once: one product
         over all rows in place of three, which outweighs the gradient of a whole weight.
         """
-        offset = linear.bias if bias else None
         rows = inputs.numel() // inputs.shape[-1]
         drops = self.training and self.dropout > 0
-        if not drops and rows >= linear.out_features:
+        if linear.held is None and not drops and rows >= linear.out_features:
             update = (self.lora_b @ self.down) * self.scale
-            return F.linear(inputs, linear.weight + update.to(linear.weight.dtype), offset)
+            weight = linear.weight + update.to(linear.weight.dtype)
+            return F.linear(inputs, weight, linear.bias if bias else None)
         narrow = F.linear(F.dropout(inputs, self.dropout, self.training), self.down)
-        return F.linear(inputs, linear.weight, offset) + F.linear(narrow * self.scale, self.lora_b)
+        return linear.product(inputs, bias) + F.linear(narrow * self.scale, self.lora_b)
 
 
 class AdaptedLinear(nn.Linear):
-    """A linear layer that keeps its own weights' names and adds an adapter."""
+    """A linear layer that keeps its own weights' names and adds an adapter.
+
+    `held`, where it is not None, has the frozen weight in its place, in fewer bits.
+    """
 
     def __init__(self, linear: nn.Linear, adapter: LowRankAdapter):
         nn.Module.__init__(self)
@@ -75,12 +78,31 @@ class AdaptedLinear(nn.Linear):
         self.weight = linear.weight
         self.register_parameter("bias", linear.bias)
         self.adapter = adapter
+        self.held: nn.Linear | None = None
         # The weights are initialised already; transformers must not draw them a second time.
         self._is_hf_initialized = True
 
     def forward(self, inputs: Tensor, with_bias: bool = True) -> Tensor:
         """(N, I) -> (N, O)."""
         return self.adapter.apply_to(self, inputs, bias=with_bias)
+
+    def product(self, inputs: Tensor, bias: bool = True) -> Tensor:
+        """(N, I) -> (N, O) by the frozen weight alone."""
+        if self.held is None:
+            return F.linear(inputs, self.weight, self.bias if bias else None)
+        projected = self.held(inputs)
+        return projected + self.bias if bias and self.bias is not None else projected
+
+    def frozen(self) -> nn.Linear:
+        """A plain linear layer with the frozen weight and no bias."""
+        plain = nn.Linear(self.in_features, self.out_features, bias=False, device="meta")
+        plain.weight = self.weight
+        return plain
+
+    def hold(self, held: nn.Linear) -> None:
+        """Let another layer, without bias, stand for the frozen weight, which is given up."""
+        self.held = held
+        self.register_parameter("weight", None)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:

@@ -36,6 +36,12 @@ def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
         if folder is not None:
             check_output(Path(folder))
     arguments = training_arguments(recipe, "loss", [])
+    held = recipe.language_precision.value
+    if held != "float32" and not arguments.bf16:
+        raise UserError(
+            f"The recipe has language_precision = {held}, which is multiplied in bfloat16; set "
+            "training.bf16 to true."
+        )
     video_processor(recipe, model_config(recipe))
     augmentation(recipe)
     return arguments

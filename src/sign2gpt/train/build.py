@@ -83,6 +83,7 @@ def build_translation(
     can say where each sign was seen.
     """
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
+    from sign2gpt.model.precision import Precision, hold_language_model
 
     source = _source(recipe)
     given = trained_config(source) if source else None
@@ -98,6 +99,14 @@ def build_translation(
         hand_over(source, model)
     if recipe.train_on is TrainOn.sign_features:
         model.freeze(spatial=True, sign_encoder=True)
+    precision = Precision(recipe.language_precision.value)
+    if precision in (Precision.int8, Precision.nf4) and "language" not in model.frozen_sources:
+        raise UserError(
+            f"The language model's weights are those of {source} and of no source that a "
+            f"checkpoint could name, so they cannot be held as {precision.value}; set "
+            "language_precision to bfloat16."
+        )
+    hold_language_model(model.decoder, precision)
     return model
 
 

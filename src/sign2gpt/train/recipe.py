@@ -38,6 +38,15 @@ class TrainOn(Enum):
     sign_features = "sign_features"  # stored Z: Sign(Z)2GPT, only the decoder's adapters train
 
 
+class LanguagePrecision(Enum):
+    """What the frozen language model's weights are held in while training."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+    nf4 = "nf4"
+
+
 @dataclass
 class PseudoGlosses:
     """How the targets of pretraining are made from the sentences (section 3.3)."""
@@ -58,6 +67,7 @@ class Recipe:
     output: str  # folder the trained model is written to
     vision: str  # frozen vision model: folder, Hub name or DINOv2 .pth (model/sources.py)
     language: str | None = None  # frozen language model: folder, Hub name or .gguf
+    language_precision: LanguagePrecision = LanguagePrecision.float32  # fewer bits: model/precision
     start_from: str | None = None  # a trained model whose weights this run begins with
     train_on: TrainOn = TrainOn.video
     variants: int = 1  # stored copies of each training clip, augmented but for the first
