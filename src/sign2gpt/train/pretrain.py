@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sign2gpt.data.manifest import read_manifest
+from sign2gpt.data.store import open_store
 from sign2gpt.metrics import presence_scores
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary, pseudo_glosses
@@ -32,7 +32,8 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
     output = Path(recipe.output)
     if finished(recipe):
         return output
-    sentences = {s: [row.text for row in read_manifest(recipe.store, s)] for s in ("train", "dev")}
+    store = open_store(recipe.store, stream=recipe.stream)
+    sentences = {s: [row.text for row in store.rows(s)] for s in ("train", "dev")}
     tagger = load_tagger(recipe.pseudo_glosses.tagger)
     every = recipe.pseudo_glosses.all_words
     found = {split: pseudo_glosses(tagger, texts, every) for split, texts in sentences.items()}
@@ -47,6 +48,7 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
     processor = video_processor(recipe, model.config)
     datasets = clip_datasets(
         recipe,
+        store,
         model,
         processor,
         pseudo_glosses=found,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from sign2gpt.data.manifest import read_manifest
+from sign2gpt.data.store import open_store
 from sign2gpt.train.recipe import Recipe, Stage
 
 
@@ -45,7 +45,8 @@ def plan(recipe: Recipe) -> Plan:
     everything, trainable = table["total"]
     clips = {}
     if Path(recipe.store).is_dir():
-        clips = {split: len(read_manifest(recipe.store, split)) for split in ("train", "dev")}
+        store = open_store(recipe.store)
+        clips = {split: len(store.rows(split)) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
     steps = math.ceil(math.ceil(clips.get("train", 0) / batch) * arguments.num_train_epochs)
     return Plan(
