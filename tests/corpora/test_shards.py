@@ -1,5 +1,6 @@
 """`shards`: all of a store, checked on the way, or nothing and one sentence."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,6 @@ def test_the_hub_out_of_reach_is_one_sentence(store: Path) -> None:
 def test_without_the_library_the_extra_is_named(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "datasets.utils.py_utils", None)
+    monkeypatch.setitem(sys.modules, "datasets.utils.py_utils", None)
     with pytest.raises(UserError, match=r"pip install 'sign2gpt\[shards\]'"):
         make_shards(store, tmp_path / "out")

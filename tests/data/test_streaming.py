@@ -1,5 +1,6 @@
 """Every clip once an epoch, in an order drawn from the seed, shared out without gap or overlap."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,11 @@ def test_a_shard_that_goes_under_way_is_one_sentence(shards: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:50])
     with pytest.raises(UserError, match="cannot be read any more"):
         list(clips)
+
+
+def test_without_the_library_the_extra_is_named(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError, match=r"pip install 'sign2gpt\[shards\]'"):
+        streamed(shards)

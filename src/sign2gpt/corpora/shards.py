@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sign2gpt.data.hub import HubDataset, hub_dataset, reaching_hub
 from sign2gpt.data.manifest import COLUMNS, ClipRow, arrow_schema
 from sign2gpt.data.shards import VIDEO, shard_name
-from sign2gpt.data.store import ClipStore, open_store
+from sign2gpt.data.store import ClipStore, FolderStore, open_store
 from sign2gpt.errors import UserError
 from sign2gpt.files import check_output, new_folder, write_whole
 from sign2gpt.progress import Advance
@@ -98,8 +98,8 @@ def make_shards(
         _check_row(store, row)
     dataset = hub_dataset(out)
     if dataset is not None:
+        _check_new(dataset)
         with tempfile.TemporaryDirectory(prefix="sign2gpt-shards-") as parent:
-            _new_repository(dataset)
             folder = Path(parent) / "shards"
             folder.mkdir()
             sharded = _write(store, rows, folder, dataset.repository, most, progress)
@@ -149,8 +149,7 @@ def _check_row(store: ClipStore, row: ClipRow) -> None:
             f"The clip {row.id!r} of {store.name} is missing ({row.path}); fetch it, or take its "
             "row out of the manifest."
         )
-    clip = store.clip(row) if row.path else None
-    if isinstance(clip, Path) and clip.is_dir():
+    if isinstance(store, FolderStore) and store.clip(row).is_dir():
         raise UserError(
             f"The clip {row.id!r} of {store.name} is a folder of frames, and shards hold video "
             "files; make a store of files first, with `sign2gpt prepare table`."
@@ -306,25 +305,35 @@ def _card(sharded: Sharded, folder: Path, title: str) -> str:
     return f"---\n{data.to_yaml()}\n---\n{text}"
 
 
-def _new_repository(dataset: HubDataset) -> None:
-    """Make a private dataset on the Hub; UserError where it is there, or nobody is logged in."""
+def _check_new(dataset: HubDataset) -> None:
+    """Find out before the work whether a dataset can be made; one left empty may be filled.
+
+    Raises:
+        UserError: it is there already, or nobody is logged in.
+    """
     from huggingface_hub import HfApi
 
     if dataset.revision:
         raise UserError(f"Shards are written to no revision; write {dataset} without it.")
     with reaching_hub(dataset):
         api = HfApi()
-        if api.repo_exists(dataset.repository, repo_type="dataset"):
-            raise UserError(f"{dataset} is there already; name a new dataset for the shards.")
-        api.create_repo(dataset.repository, repo_type="dataset", private=True)
+        api.whoami()
+        if not api.repo_exists(dataset.repository, repo_type="dataset"):
+            return
+        there = api.dataset_info(dataset.repository)
+    files = [file.rfilename for file in there.siblings or ()]
+    if not there.private or set(files) - {".gitattributes"}:
+        raise UserError(f"{dataset} is there already; name a new dataset for the shards.")
 
 
 def _upload(folder: Path, dataset: HubDataset) -> None:
-    """Put a folder into a dataset on the Hub, in one commit."""
+    """Make a private dataset on the Hub of a folder, its files in one commit."""
     from huggingface_hub import HfApi
 
     with reaching_hub(dataset):
-        HfApi().upload_folder(
+        api = HfApi()
+        api.create_repo(dataset.repository, repo_type="dataset", private=True, exist_ok=True)
+        api.upload_folder(
             repo_id=dataset.repository,
             repo_type="dataset",
             folder_path=folder,

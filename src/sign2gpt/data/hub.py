@@ -13,6 +13,7 @@ from sign2gpt.errors import UserError, one_line
 
 # A path made of an address has lost a slash.
 _ADDRESS = re.compile(r"hf:/{1,2}datasets/([^/@]+/[^/@]+)(?:@([^/@]+))?/?")
+_AT_ONCE = 2**16  # bytes asked for at least: more than the short columns of a row group hold
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,8 @@ class HubDataset:
         """A file of which parts are read over the network."""
         from huggingface_hub import HfFileSystem
 
-        # Uncached: a reader of columns knows best what to ask for.
-        address = f"{self}/{file}"
-        with reaching_hub(self), HfFileSystem().open(address, "rb", cache_type="none") as opened:
+        system, address = HfFileSystem(), f"{self}/{file}"
+        with reaching_hub(self), system.open(address, "rb", block_size=_AT_ONCE) as opened:
             yield opened
 
 
@@ -85,13 +85,11 @@ def hub_dataset(place: object) -> HubDataset | None:
 @contextmanager
 def reaching_hub(dataset: HubDataset) -> Iterator[None]:
     """Turns what a missing network, repository or permission breaks into a sentence."""
-    import httpx
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
         yield
-    # The Hub's errors are errors of the system (OSError), of the network's library, or of values.
-    except (OSError, httpx.HTTPError, HFValidationError) as error:
+    except (OSError, HTTPError, HFValidationError) as error:  # the Hub's own are OSErrors too
         raise UserError(
             f"{dataset} cannot be reached on the Hub ({one_line(error)}); check its name, your "
             "network and, if it is private, that you are logged in (`hf auth login`)."

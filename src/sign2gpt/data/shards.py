@@ -131,8 +131,12 @@ class ShardStore:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with self._reading(shard), self._opened(shard) as source:
-            file = pq.ParquetFile(source, pre_buffer=True)
+        # No threads: one that reads from Python as the interpreter ends brings it down.
+        with (
+            self._reading(shard),
+            self._opened(shard) as source,
+            pq.ParquetFile(source, pre_buffer=False) as file,
+        ):
             self._footers[shard] = file.metadata
             schema = file.schema_arrow
             for name in ("id", "text", VIDEO):
@@ -147,7 +151,8 @@ class ShardStore:
                     f"The column {VIDEO!r} of {self.name}/{shard} is {kind}, not a clip's bytes "
                     "and path; make the shards with `sign2gpt shards`."
                 )
-            table = file.read(columns=[name for name in COLUMNS if name in schema.names])
+            names = [name for name in COLUMNS if name in schema.names]
+            table = file.read(columns=names, use_threads=False)
         split = _split_of(shard)
         for number, record in enumerate(table.to_pylist(), 1):
             yield f"{shard}, row {number}", {"split": split, "path": record["id"], **record}
@@ -180,8 +185,7 @@ class ShardStore:
     def _opened(self, shard: str) -> Iterator[Any]:
         """A shard for reading a part of it, where it lies."""
         if isinstance(self.place, Path):
-            with (self.place / shard).open("rb") as file:
-                yield file
+            yield self.place / shard
         else:
             with self.place.open(shard) as file:
                 yield file

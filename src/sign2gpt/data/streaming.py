@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from sign2gpt.data.dataset import ClipDataset
 from sign2gpt.data.shards import VIDEO, ShardStore
+from sign2gpt.data.store import ClipStore
 from sign2gpt.errors import UserError, one_line
 
 SHUFFLE_BUFFER = 256  # clips, undecoded, in each worker: some tens of MB
@@ -47,13 +48,8 @@ class StreamedClips(IterableDataset[dict[str, Any]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if not isinstance(clips.store, ShardStore):
-            raise UserError(
-                f"{clips.store.name} is no store of shards, and nothing else streams; make shards "
-                "of it with `sign2gpt shards`, or set stream to false."
-            )
         self.clips = clips
-        self.store = clips.store
+        self.store = streamable(clips.store)
         self.workers = workers
         self._length = -(-len(clips) // world_size)
         self._numbers = {row.id: number for number, row in enumerate(clips.rows)}
@@ -90,15 +86,27 @@ class StreamedClips(IterableDataset[dict[str, Any]]):
         return self.clips.item(number, clip)
 
 
-def _streamed(addresses: list[str]) -> Any:
-    """The records of shards, undecoded: {"id": str, "video": {"bytes": bytes, "path": str}}."""
+def streamable(store: ClipStore) -> ShardStore:
+    """The store, if it streams; UserError for a folder, or without the library `datasets`."""
+    if not isinstance(store, ShardStore):
+        raise UserError(
+            f"{store.name} is no store of shards, and nothing else streams; make shards of it "
+            "with `sign2gpt shards`, or set stream to false."
+        )
     try:
-        from datasets import Video, load_dataset
+        import datasets  # noqa: F401
     except ImportError as error:
         raise UserError(
             "Streaming needs the library datasets; install it with "
             "`pip install 'sign2gpt[shards]'`, or set stream to false."
         ) from error
+    return store
+
+
+def _streamed(addresses: list[str]) -> Any:
+    """The records of shards, undecoded: {"id": str, "video": {"bytes": bytes, "path": str}}."""
+    from datasets import Video, load_dataset
+
     found = load_dataset("parquet", data_files={"all": addresses}, split="all", streaming=True)
     return found.select_columns(["id", VIDEO]).cast_column(VIDEO, Video(decode=False))
 
@@ -106,12 +114,12 @@ def _streamed(addresses: list[str]) -> Any:
 @contextmanager
 def _reading(store: ShardStore) -> Iterator[None]:
     """Turns what a shard that is damaged or out of reach breaks into a sentence."""
-    import httpx
     import pyarrow as pa
+    from huggingface_hub.errors import HTTPError
 
     try:
         yield
-    except (pa.ArrowException, OSError, httpx.HTTPError) as error:
+    except (pa.ArrowException, OSError, HTTPError) as error:
         raise UserError(
             f"A shard of {store.name} cannot be read any more ({one_line(error)}); copy or make "
             "the shards again, or try again when the network is back."

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from sign2gpt.data.collator import ClipCollator
 from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
-from sign2gpt.data.store import ClipStore
-from sign2gpt.data.streaming import StreamedClips
+from sign2gpt.data.store import ClipStore, open_store
+from sign2gpt.data.streaming import StreamedClips, streamable
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import BELOW_SETTINGS, SIGN_SETTINGS
 from sign2gpt.train.recipe import Recipe, TrainOn, seed_of, wrong_values
@@ -48,6 +48,12 @@ class Datasets:
     train: Dataset[dict[str, Any]]
     dev: Dataset[dict[str, Any]]
     collator: ClipCollator
+
+
+def recipe_store(recipe: Recipe) -> ClipStore:
+    """The recipe's store, open; UserError where it cannot be read, or not as the recipe wants."""
+    store = open_store(recipe.store, stream=recipe.stream)
+    return streamable(store) if recipe.stream else store
 
 
 def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcessor:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sign2gpt.data.store import open_store
 from sign2gpt.metrics import presence_scores
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary, pseudo_glosses
 from sign2gpt.text.taggers import load_tagger
 from sign2gpt.text.word_vectors import corpus_vectors, file_vectors
 from sign2gpt.train.build import build_pretraining
-from sign2gpt.train.inputs import clip_datasets, video_processor
+from sign2gpt.train.inputs import clip_datasets, recipe_store, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
 from sign2gpt.translate import PSEUDO_GLOSSES
@@ -32,7 +31,7 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
     output = Path(recipe.output)
     if finished(recipe):
         return output
-    store = open_store(recipe.store, stream=recipe.stream)
+    store = recipe_store(recipe)
     sentences = {s: [row.text for row in store.rows(s)] for s in ("train", "dev")}
     tagger = load_tagger(recipe.pseudo_glosses.tagger)
     every = recipe.pseudo_glosses.all_words

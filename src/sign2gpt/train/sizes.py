@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from sign2gpt.data.store import open_store
 from sign2gpt.train.recipe import Recipe, Stage
 
 
@@ -39,13 +38,14 @@ def plan(recipe: Recipe) -> Plan:
         UserError: as a run would.
     """
     from sign2gpt.train import check_recipe
+    from sign2gpt.train.inputs import recipe_store
 
     arguments = check_recipe(recipe)
     table = parameter_table(recipe)
     everything, trainable = table["total"]
     clips = {}
     if Path(recipe.store).is_dir():
-        store = open_store(recipe.store)
+        store = recipe_store(recipe)
         clips = {split: len(store.rows(split)) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
     steps = math.ceil(math.ceil(clips.get("train", 0) / batch) * arguments.num_train_epochs)
