@@ -133,8 +133,13 @@ def cut(shards: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-100])
 
 
+def elsewhere(shards: Path) -> None:
+    for shard in shards.glob("data/dev-*"):
+        shard.rename(shard.with_name(shard.name.replace("dev", "test")))
+
+
 def twice(shards: Path) -> None:
-    shutil.copy(first_shard(shards), shards / "data" / "other-00000-of-00001.parquet")
+    change(first_shard(shards), lambda table: pa.concat_tables([table, table]))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +151,7 @@ def twice(shards: Path) -> None:
         (no_struct, "'video' of .* is string, not a clip's bytes"),
         (cut, "train-00000-of-.* is missing, cut short or damaged"),
         (lambda shards: first_shard(shards).unlink(), "lacks the shard data/train-00000-of-"),
+        (elsewhere, "row 1: a clip of dev in a shard of test"),
         (twice, "the id 'c[0-9]' was taken"),
     ],
 )

@@ -46,12 +46,12 @@ def order(clips: StreamedClips, epoch: int) -> list[str]:
 def test_every_clip_comes_once_an_epoch_in_the_seeds_order(shards: Path, workers: int) -> None:
     clips = streamed(shards, workers=workers)
     assert len(clips) == 7
-    orders = [order(clips, epoch) for epoch in range(4)]
+    orders = [order(clips, epoch) for epoch in range(2)]
     assert all(sorted(ids) == sorted(TRAIN) for ids in orders)
     assert len({tuple(ids) for ids in orders}) > 1
     assert order(clips, 1) == orders[1]
-    assert [order(streamed(shards, workers=workers), epoch) for epoch in range(4)] == orders
-    assert [order(streamed(shards, seed=2, workers=workers), epoch) for epoch in range(4)] != orders
+    assert [order(streamed(shards, workers=workers), epoch) for epoch in range(2)] == orders
+    assert [order(streamed(shards, seed=2, workers=workers), epoch) for epoch in range(2)] != orders
 
 
 def test_items_are_those_of_random_access_to_the_bit(shards: Path) -> None:

@@ -155,7 +155,12 @@ class ShardStore:
             table = file.read(columns=names, use_threads=False)
         split = _split_of(shard)
         for number, record in enumerate(table.to_pylist(), 1):
-            yield f"{shard}, row {number}", {"split": split, "path": record["id"], **record}
+            if record.setdefault("split", split) != split:
+                raise UserError(
+                    f"{self.name}/{shard}, row {number}: a clip of {record['split']} in a shard "
+                    f"of {split}; make the shards again."
+                )
+            yield f"{shard}, row {number}", {"path": record["id"], **record}
 
     def _in_order(self) -> Iterator[_Place]:
         """Where each row lies, from the shards' footers alone."""

@@ -54,6 +54,7 @@ class StreamedClips(IterableDataset[dict[str, Any]]):
         self._length = -(-len(clips) // world_size)
         self._numbers = {row.id: number for number, row in enumerate(clips.rows)}
         examples = _streamed(self.store.addresses(split))
+        # Filled from ten shards at a time, by threads, whose end the library awaits for 5 seconds.
         examples = examples.shuffle(seed=clips.seed, buffer_size=buffer)
         if world_size > 1:
             from datasets.distributed import split_dataset_by_node
