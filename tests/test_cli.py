@@ -15,6 +15,7 @@ VERBS = (
     "demo",
     "synth",
     "prepare",
+    "shards",
     "check",
     "pseudo-gloss",
     "train",

@@ -14,9 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from sign2gpt.cli import main
+from sign2gpt.corpora.shards import make_shards
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
+from sign2gpt.evaluate.predict import translate_split
 from sign2gpt.model import Sign2GPTConfig, sources
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
@@ -406,3 +408,25 @@ def test_a_model_is_scored_over_a_store(
     with pytest.raises(SystemExit):
         main()
     assert json.loads(capfd.readouterr().out)["bleu4"] == scores["bleu4"]
+
+
+def test_a_model_says_of_shards_what_it_says_of_their_folder(demo: Path, tmp_path: Path) -> None:
+    make_shards(demo / "corpus", tmp_path / "shards")
+    folder, shards = (
+        translate_split(demo / "translate", store, "dev", num_beams=1)
+        for store in (demo / "corpus", tmp_path / "shards")
+    )
+    assert folder == shards
+
+
+def test_stage_2_reads_its_clips_as_they_stream(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
+    make_shards(demo / "corpus", tmp_path / "shards", shard_size="1MB")
+    settings = (*QUICK, f"output={tmp_path / 'out'}", "train_on=video", "processor.max_frames=8")
+    recipe = demo_recipe("translate", demo, 0, settings)
+    run(replace(recipe, store=str(tmp_path / "shards"), stream=True))
+    log = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
+    assert any("eval_bleu4" in entry for entry in log)

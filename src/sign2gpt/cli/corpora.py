@@ -129,8 +129,41 @@ def prepare(
 
 
 @app.command(rich_help_panel=CORPORA)
+def shards(
+    store: Annotated[Path, typer.Argument(help="A store whose clips are files.")],
+    out: Annotated[
+        Path, typer.Argument(help="New folder, or new dataset hf://datasets/USER/NAME.")
+    ],
+    shard_size: Annotated[
+        str, typer.Option(help="Clips in a shard at most; smaller ones mix better as they stream.")
+    ] = "500MB",
+) -> None:
+    """Write a store as Parquet shards that stream, in the layout of the Hugging Face Hub.
+
+    The shards hold the manifest and the clips, byte for byte, and whatever takes a store takes
+    their folder, or their address on the Hub. Each clip is compared with its checksum on the way.
+
+    A dataset on the Hub is made private and in one commit, as whoever `hf auth login` says; the
+    shards lie in the folder for temporary files (TMPDIR) until they are sent. Make it public
+    on its page, if the corpus's licence and the people who sign in it allow that.
+    """
+    from sign2gpt.corpora.shards import make_shards
+    from sign2gpt.data.hub import hub_dataset
+    from sign2gpt.progress import progress_bar
+
+    with progress_bar("Writing shards") as advance:
+        made = make_shards(store, out, shard_size=shard_size, progress=advance)
+    for split, count in made.clips.items():
+        print(f"{split}: {count:,} clips in {made.shards[split]} shards")
+    print(f"The shards are in {hub_dataset(out) or out}, {made.size / 1e9:.2f} GB.")
+
+
+@app.command(rich_help_panel=CORPORA)
 def check(
-    store: Annotated[Path, typer.Argument(help="A store: a folder with a manifest.")],
+    store: Annotated[
+        Path,
+        typer.Argument(help="A store: a folder with a manifest, or of shards, or on the Hub."),
+    ],
     clips: Annotated[
         bool, typer.Option("--clips/--no-clips", help="Decode every clip, or look at texts only.")
     ] = True,

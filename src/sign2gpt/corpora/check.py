@@ -1,5 +1,6 @@
 """The corpus doctor: what is wrong, or odd, with the sentences and clips of a store."""
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -13,12 +14,13 @@ import numpy as np
 
 from sign2gpt.corpora.corpus import Corpus
 from sign2gpt.corpora.readers import CORPORA
-from sign2gpt.data.manifest import ClipRow, read_manifest
+from sign2gpt.data.manifest import ClipRow
+from sign2gpt.data.store import ClipStore, open_store
 from sign2gpt.errors import UserError
-from sign2gpt.files import sha256_of
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import read_clip
+from sign2gpt.video.source import ClipSource, open_source
 
 SHORTEST = 0.32  # seconds: four frames at 12.5 a second, two sign tokens
 _LOOKED_AT = 12  # frames of a clip, evenly spread, looked at for black and frozen pictures
@@ -61,7 +63,7 @@ class Examination:
 
 
 def check(
-    store: Path,
+    store: ClipStore | Path,
     *,
     look_at_clips: bool = True,
     workers: int | None = None,
@@ -72,7 +74,8 @@ def check(
     Raises:
         UserError: no store, or a manifest that cannot be read.
     """
-    rows = read_manifest(store)
+    store = open_store(store, stream=not look_at_clips)
+    rows = store.rows()
     findings = [
         *_sizes(rows), *_known(rows), *_shared_sentences(rows), *_odd_texts(rows),
     ]  # fmt: skip
@@ -157,7 +160,7 @@ def _odd_texts(rows: Sequence[ClipRow]) -> Iterator[Finding]:
 
 
 def _clips(
-    store: Path, rows: Sequence[ClipRow], workers: int | None, progress: Advance | None
+    store: ClipStore, rows: Sequence[ClipRow], workers: int | None, progress: Advance | None
 ) -> Iterator[Finding]:
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     examined = in_parallel(partial(_examine, store), rows, workers)
@@ -171,17 +174,17 @@ def _clips(
         yield Finding(level, f"{len(clips):,} {verb} {what}.", clips)  # type: ignore[arg-type]
 
 
-def _examine(store: Path, row: ClipRow) -> list[tuple[str, str]]:
+def _examine(store: ClipStore, row: ClipRow) -> list[tuple[str, str]]:
     """(level, what) of each fault of one clip."""
-    path = row.file(store)
-    if not path.exists():
+    if not store.has(row):
         return [("error", "missing from the store")]
     try:
-        clip = read_clip(path, size=(32, 32), source_fps=row.fps or None)
+        source = store.clip(row)
+        clip = read_clip(source, size=(32, 32), source_fps=row.fps or None)
     except UserError:
         return [("error", "unreadable (cut short, damaged or no video)")]
     faults = []
-    if row.sha256 and sha256_of(path) != row.sha256:
+    if row.sha256 and _sha256(source) != row.sha256:
         faults.append(("error", "changed since the manifest was written"))
     frames = len(clip.frames)
     if row.frames and frames != row.frames:
@@ -198,3 +201,8 @@ def _examine(store: Path, row: ClipRow) -> list[tuple[str, str]]:
     elif frames > 1 and np.abs(looked - looked[:1].astype(float)).mean((1, 2, 3)).max() < _FROZEN:
         faults.append(("error", "frozen: all pictures are the same"))
     return faults
+
+
+def _sha256(clip: ClipSource) -> str:
+    with open_source(clip) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sign2gpt.data.manifest import read_manifest
+from sign2gpt.data.store import is_store, open_store
 from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary, pseudo_glosses
@@ -69,8 +69,9 @@ def extract(
 
 
 def _texts(source: Path, splits: Sequence[str], text_column: str) -> list[str]:
-    if source.is_dir():
-        return [row.text for row in read_manifest(source) if row.split in splits]
+    if is_store(source):
+        rows = open_store(source, stream=True).rows()
+        return [row.text for row in rows if row.split in splits]
     texts = []
     column = text_column
     for where, record in read_records(source, (text_column,) if text_column else ()):

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sign2gpt.data.manifest import ClipRow, read_manifest
+from sign2gpt.data.manifest import ClipRow
+from sign2gpt.data.store import ClipStore, open_store
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.augment import ClipAugment
 from sign2gpt.video.processor import SignVideoProcessor
 from sign2gpt.video.sample import evenly, in_order, shifted_span
+from sign2gpt.video.source import ClipSource
 
 
 class LabelledRows(Dataset[dict[str, Any]]):
@@ -77,7 +79,7 @@ class ClipDataset(LabelledRows):
     "pseudo_gloss_labels": (V,) float32 where pseudo-glosses are given}.
 
     Args:
-        store: folder of a manifest.
+        store: of clips, open or where it lies.
         split: its rows to take, all of them where None.
         processor: rate, sizes and cap.
         augment: what training does to each clip, beside shifting its start and end and keeping a
@@ -91,7 +93,7 @@ class ClipDataset(LabelledRows):
 
     def __init__(
         self,
-        store: Path | str,
+        store: ClipStore | Path | str,
         split: str | None,
         processor: SignVideoProcessor,
         augment: ClipAugment | None = None,
@@ -101,22 +103,26 @@ class ClipDataset(LabelledRows):
         vocabulary: PseudoGlossVocabulary | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(read_manifest(store, split), pseudo_glosses, vocabulary, seed)
-        self.store = Path(store)
+        self.store = open_store(store)
+        super().__init__(self.store.rows(split), pseudo_glosses, vocabulary, seed)
         self.processor = processor
         self.augment = augment
         self.max_shift = max_shift
         self._last: tuple[int, np.ndarray] | None = None
-        missing = [row for row in self.rows if not row.file(self.store).exists()]
+        missing = [row for row in self.rows if not self.store.has(row)]
         if missing:
             raise UserError(
-                f"{len(missing)} of {len(self.rows)} clips of {self.store} are missing, the first "
-                f"is {missing[0].file(self.store)}; mend the manifest's paths or fetch the clips."
+                f"{len(missing)} of {len(self.rows)} clips of {self.store.name} are missing, the "
+                f"first is {missing[0].path}; mend the manifest's paths or fetch the clips."
             )
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Raises UserError, naming the row, where its clip cannot be read."""
-        return self._item(index, None if self.augment is None else self._generator(index))
+        return self.item(index)
+
+    def item(self, index: int, clip: ClipSource | None = None) -> dict[str, Any]:
+        """A row's item, of its clip in the store or, where that came another way, of `clip`."""
+        return self._item(index, None if self.augment is None else self._generator(index), clip)
 
     def variant(self, index: int, number: int, plain: bool = True) -> dict[str, Any]:
         """A clip augmented in its number-th way, to be stored; 0 as at evaluation if `plain`.
@@ -128,28 +134,32 @@ class ClipDataset(LabelledRows):
         item = self._item(index, None if plain and number == 0 else generator)
         return {**item, "id": variant_id(item["id"], number)}
 
-    def _item(self, index: int, generator: np.random.Generator | None) -> dict[str, Any]:
+    def _item(
+        self, index: int, generator: np.random.Generator | None, clip: ClipSource | None = None
+    ) -> dict[str, Any]:
         row = self.rows[index]
         try:
-            pixel_values = self._pixel_values(index, generator)
+            pixel_values = self._pixel_values(index, generator, clip)
         except UserError as error:
-            raise UserError(f"Row {row.id!r} of the manifest in {self.store}: {error}") from error
+            raise UserError(f"Row {row.id!r} of {self.store.name}: {error}") from error
         num_frames = len(pixel_values)
         return {**self._labelled(index), "pixel_values": pixel_values, "num_frames": num_frames}
 
-    def _frames(self, index: int) -> np.ndarray:
+    def _frames(self, index: int, clip: ClipSource | None) -> np.ndarray:
         """All sampled frames of a clip; the last one read is kept."""
         if self._last is None or self._last[0] != index:
             row = self.rows[index]
             source_fps = row.fps or None  # a folder of frames does not know its own rate
-            clip = self.processor.read(row.file(self.store), source_fps=source_fps)
-            self._last = (index, clip.frames)
+            read = self.processor.read(clip or self.store.clip(row), source_fps=source_fps)
+            self._last = (index, read.frames)
         return self._last[1]
 
-    def _pixel_values(self, index: int, generator: np.random.Generator | None) -> torch.Tensor:
+    def _pixel_values(
+        self, index: int, generator: np.random.Generator | None, clip: ClipSource | None
+    ) -> torch.Tensor:
         """As at evaluation without a generator, else as in training."""
         processor, cap = self.processor, self.processor.max_frames
-        frames = self._frames(index)
+        frames = self._frames(index, clip)
         if generator is None or self.augment is None:
             return processor.crop(frames if cap is None else frames[evenly(len(frames), cap)])
         start, end = shifted_span(len(frames), generator, self.max_shift)

@@ -4,15 +4,20 @@ A store is a folder with one manifest in it: `manifest.parquet` (written by this
 `manifest.csv`, `.tsv` or `.jsonl` made by hand with at least the columns path, text and split.
 """
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from sign2gpt.data.tables import read_records
+from sign2gpt.data.tables import Records, read_records
 from sign2gpt.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PARQUET_NAME = "manifest.parquet"
 MANIFEST_NAMES = (PARQUET_NAME, "manifest.csv", "manifest.tsv", "manifest.jsonl")
@@ -54,7 +59,8 @@ class ClipRow:
         return Path(store) / self.path
 
 
-_TYPES: dict[str, type] = {field.name: field.type for field in fields(ClipRow)}  # type: ignore[misc]
+_TYPES: dict[str, type] = get_type_hints(ClipRow)
+COLUMNS = tuple(_TYPES)
 _REQUIRED = [field.name for field in fields(ClipRow) if field.default is MISSING]
 
 
@@ -69,9 +75,7 @@ def write_manifest(store: Path | str, rows: Iterable[ClipRow]) -> Path:
     target = Path(store) / PARQUET_NAME
     rows = list(rows)
     _check_rows(((f"row {number}", row) for number, row in enumerate(rows, 1)), target)
-    arrow_types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    schema = pa.schema([(name, arrow_types[kind]) for name, kind in _TYPES.items()])
-    table = pa.Table.from_pylist([vars(row) for row in rows], schema=schema)
+    table = pa.Table.from_pylist([vars(row) for row in rows], schema=arrow_schema())
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{PARQUET_NAME}.{os.getpid()}")
     try:
@@ -82,6 +86,14 @@ def write_manifest(store: Path | str, rows: Iterable[ClipRow]) -> Path:
     return target
 
 
+def arrow_schema() -> pa.Schema:
+    """The columns of a manifest in Parquet."""
+    import pyarrow as pa
+
+    arrow_types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    return pa.schema([(name, arrow_types[kind]) for name, kind in _TYPES.items()])
+
+
 def read_manifest(store: Path | str, split: str | None = None) -> list[ClipRow]:
     """Read the rows of a store, in the manifest's order, all or those of one split.
 
@@ -89,10 +101,18 @@ def read_manifest(store: Path | str, split: str | None = None) -> list[ClipRow]:
     or missing columns, a wrong number, a doubled id, a row without a clip, or an unknown split.
     """
     manifest = find_manifest(Path(store))
-    rows = _check_rows(
-        ((where, _row(record, f"{manifest}, {where}")) for where, record in read_records(manifest)),
-        manifest,
+    return of_split(checked_rows(read_records(manifest), manifest), split, manifest)
+
+
+def checked_rows(records: Records, manifest: Path | str) -> list[ClipRow]:
+    """Records as rows; UserError, naming `manifest`, for what `read_manifest` refuses."""
+    return _check_rows(
+        ((where, _row(record, f"{manifest}, {where}")) for where, record in records), manifest
     )
+
+
+def of_split(rows: list[ClipRow], split: str | None, manifest: Path | str) -> list[ClipRow]:
+    """The rows of one split, all where None; UserError, naming `manifest`, where it has none."""
     if split is None:
         return rows
     splits = list(dict.fromkeys(row.split for row in rows))
@@ -119,7 +139,7 @@ def find_manifest(store: Path) -> Path:
     return found[0]
 
 
-def _check_rows(rows: Iterable[tuple[str, ClipRow]], manifest: Path) -> list[ClipRow]:
+def _check_rows(rows: Iterable[tuple[str, ClipRow]], manifest: Path | str) -> list[ClipRow]:
     seen: dict[str, str] = {}
     checked = []
     for where, row in rows:

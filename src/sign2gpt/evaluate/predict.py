@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from sign2gpt.data.manifest import ClipRow, read_manifest
+from sign2gpt.data.manifest import ClipRow
+from sign2gpt.data.store import ClipStore, open_store
 from sign2gpt.files import check_output, write_whole
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import VideoClip
@@ -23,7 +24,7 @@ Item = TypeVar("Item")
 
 def predict(
     translator: Translator,
-    store: Path,
+    store: ClipStore | Path,
     rows: Sequence[ClipRow],
     *,
     num_beams: int = 4,
@@ -35,10 +36,11 @@ def predict(
     Raises:
         UserError: a clip cannot be read.
     """
+    store = open_store(store)
     predictions: list[Translation] = []
     for batch in _batches(rows, batch_size):
         videos = [
-            translator.processor.read(row.file(store), source_fps=row.fps or None) for row in batch
+            translator.processor.read(store.clip(row), source_fps=row.fps or None) for row in batch
         ]
         predictions += translator.translate_batch(videos, num_beams)
         if progress is not None:
@@ -71,9 +73,10 @@ def translate_split(
 
     if out is not None:
         check_output(out)
-    rows = read_manifest(store, split)
+    clips = open_store(store)
+    rows = clips.rows(split)
     translator = Translator.from_pretrained(model, vision, language, precision)
-    found = predict(translator, store, rows, num_beams=num_beams, progress=progress)
+    found = predict(translator, clips, rows, num_beams=num_beams, progress=progress)
     hypotheses, references = [one.text for one in found], [row.text for row in rows]
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
     from sign2gpt.files import check_output
     from sign2gpt.train.build import model_config
     from sign2gpt.train.inputs import augmentation, video_processor
+    from sign2gpt.train.recipe import TrainOn
     from sign2gpt.train.stage import training_arguments
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -35,6 +36,11 @@ def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
     for folder in (recipe.output, recipe.features):
         if folder is not None:
             check_output(Path(folder))
+    if recipe.stream and recipe.train_on is not TrainOn.video:
+        raise UserError(
+            f"The recipe streams and trains on {recipe.train_on.value}, which are stored and read "
+            "at random; set stream to false, or train_on to video."
+        )
     arguments = training_arguments(recipe, "loss", [])
     held = recipe.language_precision.value
     if held != "float32" and not arguments.bf16:

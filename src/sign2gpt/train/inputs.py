@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from sign2gpt.data.collator import ClipCollator
 from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
-from sign2gpt.data.manifest import read_manifest
+from sign2gpt.data.store import ClipStore, open_store
+from sign2gpt.data.streaming import StreamedClips, streamable
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import BELOW_SETTINGS, SIGN_SETTINGS
 from sign2gpt.train.recipe import Recipe, TrainOn, seed_of, wrong_values
@@ -49,6 +50,12 @@ class Datasets:
     collator: ClipCollator
 
 
+def recipe_store(recipe: Recipe) -> ClipStore:
+    """The recipe's store, open; UserError where it cannot be read, or not as the recipe wants."""
+    store = open_store(recipe.store, stream=recipe.stream)
+    return streamable(store) if recipe.stream else store
+
+
 def video_processor(recipe: Recipe, config: Sign2GPTConfig) -> SignVideoProcessor:
     """The processor that will travel with the model.
 
@@ -72,6 +79,7 @@ def augmentation(recipe: Recipe) -> ClipAugment:
 
 def clip_datasets(
     recipe: Recipe,
+    store: ClipStore,
     model: Sign2GPTPreTrainedModel,
     processor: SignVideoProcessor,
     *,
@@ -83,6 +91,7 @@ def clip_datasets(
     """Train and dev of the recipe's store; features are stored first where it asks for them.
 
     Args:
+        store: the recipe's, open.
         pseudo_glosses: of each split's sentences, in the manifest's order.
 
     Raises:
@@ -97,7 +106,7 @@ def clip_datasets(
     collator = ClipCollator(tokenizer, recipe.max_text_tokens)
     if recipe.train_on is TrainOn.video:
         train = ClipDataset(
-            recipe.store,
+            store,
             "train",
             processor,
             augment,
@@ -105,12 +114,12 @@ def clip_datasets(
             seed=seed,
             **labels["train"],
         )
-        dev = ClipDataset(recipe.store, "dev", processor, **labels["dev"])
-        return Datasets(train, dev, collator)
-    stores = stored_features(recipe, model, processor, augment, seed, progress)
+        dev = ClipDataset(store, "dev", processor, **labels["dev"])
+        return Datasets(_streamed(recipe, train) if recipe.stream else train, dev, collator)
+    stores = stored_features(recipe, store, model, processor, augment, seed, progress)
     train, dev = (
         FeatureDataset(
-            read_manifest(recipe.store, split),
+            store.rows(split),
             stores[split],
             recipe.train_on.value,
             variants=_variants(recipe, split),
@@ -121,6 +130,20 @@ def clip_datasets(
         for split in SPLITS
     )
     return Datasets(train, dev, collator)
+
+
+def _streamed(recipe: Recipe, train: ClipDataset) -> StreamedClips:
+    """The clips of train as they come; a process of several gets its share of them."""
+    from accelerate import PartialState
+
+    state = PartialState()
+    return StreamedClips(
+        train,
+        "train",
+        workers=int(recipe.training.get("dataloader_num_workers", 0)),
+        rank=state.process_index,
+        world_size=state.num_processes,
+    )
 
 
 def _variants(recipe: Recipe, split: str) -> int:
@@ -136,6 +159,7 @@ def _max_shift(recipe: Recipe, split: str) -> int:
 
 def stored_features(
     recipe: Recipe,
+    store: ClipStore,
     model: Sign2GPTPreTrainedModel,
     processor: SignVideoProcessor,
     augment: ClipAugment,
@@ -152,7 +176,9 @@ def stored_features(
     kind, below = recipe.train_on.value, TrainOn.frame_tokens.value
     if kind == below:
         model.spatial_model.require_storable()
-    prints = {k: _fingerprint(k, recipe, model, processor, augment, seed) for k in {kind, below}}
+    prints = {
+        k: _fingerprint(k, recipe, store, model, processor, augment, seed) for k in {kind, below}
+    }
     stores = {}
     for number, split in enumerate(SPLITS):
         path, tokens = folder / f"{kind}-{split}", folder / f"{below}-{split}"
@@ -162,13 +188,13 @@ def stored_features(
             if kind != below and _written(tokens, prints[below]):
                 rows = [
                     replace(row, id=variant_id(row.id, variant))
-                    for row in read_manifest(recipe.store, split)
+                    for row in store.rows(split)
                     for variant in range(count)
                 ]
                 clips = FeatureDataset(rows, FeatureStore.open(tokens), below)
             else:
                 # Whole clips: frames are left out anew each time stored tokens are read.
-                read = ClipDataset(recipe.store, split, processor, augment, max_shift=0, seed=seed)
+                read = ClipDataset(store, split, processor, augment, max_shift=0, seed=seed)
                 clips = ClipVariants(read, count, recipe.plain_copy or split != "train")
 
             def advance(done: int, total: int, number: int = number) -> None:
@@ -226,6 +252,7 @@ def fast_bf16(device: torch.device) -> bool:
 def _fingerprint(
     kind: str,
     recipe: Recipe,
+    store: ClipStore,
     model: Sign2GPTPreTrainedModel,
     processor: SignVideoProcessor,
     augment: ClipAugment,
@@ -233,10 +260,7 @@ def _fingerprint(
 ) -> str:
     """A digest of everything stored features depend on: weights, pixels, clips, draws."""
     digest = hashlib.sha256()
-    manifest = [
-        (row.id, row.path, row.fps, row.sha256, row.file(recipe.store).stat().st_mtime_ns)
-        for row in read_manifest(recipe.store)
-    ]
+    manifest = [(row.id, row.path, row.fps, row.sha256, store.changed(row)) for row in store.rows()]
     below = kind == TrainOn.frame_tokens.value
     names = BELOW_SETTINGS if below else SIGN_SETTINGS
     architecture = {name: getattr(model.config, name) for name in names}

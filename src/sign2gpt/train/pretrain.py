@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sign2gpt.data.manifest import read_manifest
 from sign2gpt.metrics import presence_scores
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary, pseudo_glosses
 from sign2gpt.text.taggers import load_tagger
 from sign2gpt.text.word_vectors import corpus_vectors, file_vectors
 from sign2gpt.train.build import build_pretraining
-from sign2gpt.train.inputs import clip_datasets, video_processor
+from sign2gpt.train.inputs import clip_datasets, recipe_store, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
 from sign2gpt.translate import PSEUDO_GLOSSES
@@ -32,7 +31,8 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
     output = Path(recipe.output)
     if finished(recipe):
         return output
-    sentences = {s: [row.text for row in read_manifest(recipe.store, s)] for s in ("train", "dev")}
+    store = recipe_store(recipe)
+    sentences = {s: [row.text for row in store.rows(s)] for s in ("train", "dev")}
     tagger = load_tagger(recipe.pseudo_glosses.tagger)
     every = recipe.pseudo_glosses.all_words
     found = {split: pseudo_glosses(tagger, texts, every) for split, texts in sentences.items()}
@@ -47,6 +47,7 @@ def pretrain(recipe: Recipe, progress: Advance | None = None) -> Path:
     processor = video_processor(recipe, model.config)
     datasets = clip_datasets(
         recipe,
+        store,
         model,
         processor,
         pseudo_glosses=found,

@@ -63,13 +63,14 @@ class Recipe:
     """One training run. See ``recipes/`` for commented examples."""
 
     stage: Stage
-    store: str  # folder with manifest.parquet and the clips
+    store: str  # folder of clips with a manifest, or of shards, or hf://datasets/USER/NAME
     output: str  # folder the trained model is written to
     vision: str  # frozen vision model: folder, Hub name or DINOv2 .pth (model/sources.py)
     language: str | None = None  # frozen language model: folder, Hub name or .gguf
     language_precision: LanguagePrecision = LanguagePrecision.float32  # fewer bits: model/precision
     start_from: str | None = None  # a trained model whose weights this run begins with
     train_on: TrainOn = TrainOn.video
+    stream: bool = False  # read train from its shards in one pass an epoch, shuffled as they come
     variants: int = 1  # stored copies of each training clip, augmented but for the first
     plain_copy: bool = True  # whether the first stored copy is the plain clip; else augmented too
     max_shift: int = 4  # frames off either end of a clip in training; stored Z is of whole clips

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sign2gpt.data.manifest import ClipRow, read_manifest
+from sign2gpt.data.manifest import ClipRow
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
 if TYPE_CHECKING:
@@ -60,12 +60,14 @@ def plan(recipe: Recipe) -> Plan:
     """
     from sign2gpt.model.checkpoint import count_parameters
     from sign2gpt.train import check_recipe
+    from sign2gpt.train.inputs import recipe_store
 
     arguments = check_recipe(recipe)
     model = _on_meta(recipe)
     rows: dict[str, list[ClipRow]] = {}
     if Path(recipe.store).is_dir():
-        rows = {split: read_manifest(recipe.store, split) for split in ("train", "dev")}
+        store = recipe_store(recipe)
+        rows = {split: store.rows(split) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size
     frames = _mean_frames(recipe, rows.get("train", []))
     shapes, activations = _one_batch(recipe, model, batch, frames)

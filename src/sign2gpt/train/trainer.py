@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader
+from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer, TrainerCallback
 
+from sign2gpt.data.streaming import StreamedClips
 from sign2gpt.progress import Advance
 
 
@@ -27,6 +30,19 @@ class StageTrainer(Seq2SeqTrainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.rate_multipliers = rate_multipliers or {}
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """As transformers', but that clips which stream bring processes of their own."""
+        if not isinstance(self.train_dataset, StreamedClips):
+            return super().get_train_dataloader()
+        loader = DataLoader(
+            self.train_dataset,
+            batch_size=self._train_batch_size,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        # Told that it is alone, accelerate leaves the clips as they have been shared out.
+        return prepare_data_loader(loader, num_processes=1, process_index=0)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the trainable parameters; no decay on biases, norms, gates, temperatures."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sign2gpt.data.manifest import read_manifest
 from sign2gpt.metrics import bleu_rouge, spaced_characters
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
@@ -16,7 +15,7 @@ from sign2gpt.text.tokenizer import (
     texts_of,
 )
 from sign2gpt.train.build import build_translation
-from sign2gpt.train.inputs import clip_datasets, video_processor
+from sign2gpt.train.inputs import clip_datasets, recipe_store, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
 from sign2gpt.translate import PSEUDO_GLOSSES
@@ -35,7 +34,8 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
     if finished(recipe):
         return output
     tokenizer = load_tokenizer(str(recipe.language)) if recipe.language else None
-    sentences = [row.text for row in read_manifest(recipe.store, "train")]
+    store = recipe_store(recipe)
+    sentences = [row.text for row in store.rows("train")]
     if tokenizer is not None and missing_characters(tokenizer, sentences):
         tokenizer, added = grow_tokenizer(tokenizer, sentences)
         shown = "".join(added[:20])
@@ -51,8 +51,10 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(Path(str(recipe.start_from)) / PSEUDO_GLOSSES)
     processor = video_processor(recipe, model.config)
-    datasets = clip_datasets(recipe, model, processor, tokenizer=tokenizer, progress=progress)
-    references = [row.text for row in read_manifest(recipe.store, "dev")]
+    datasets = clip_datasets(
+        recipe, store, model, processor, tokenizer=tokenizer, progress=progress
+    )
+    references = [row.text for row in store.rows("dev")]
 
     def save_beside(folder: Path) -> None:
         Sign2GPTProcessor(processor, tokenizer).save_pretrained(folder)

@@ -19,6 +19,7 @@ import numpy as np
 from sign2gpt.errors import UserError
 from sign2gpt.video.convert import FrameConverter, ImageConverter, Size
 from sign2gpt.video.sample import evenly, frame_count, nearest
+from sign2gpt.video.source import ClipBytes, ClipSource, as_source
 from sign2gpt.video.timeline import (
     HOW_TO_MEND,
     Span,
@@ -81,7 +82,7 @@ class FrameStream:
 
 
 def read_clip(
-    path: Path | str,
+    path: ClipSource | str,
     fps: float | None = None,
     max_frames: int | None = None,
     *,
@@ -101,7 +102,7 @@ def read_clip(
 
 
 def open_clip(
-    path: Path | str,
+    path: ClipSource | str,
     fps: float | None = None,
     max_frames: int | None = None,
     *,
@@ -113,7 +114,8 @@ def open_clip(
     """Get ready to decode a clip, upright, as RGB frames one by one.
 
     Args:
-        path: an mp4, webm, gif or other video file, or a folder of images in natural order.
+        path: an mp4, webm, gif or other video file or its content, or a folder of images in
+            natural order.
         fps: rate of the returned frames; frame k is the one shown nearest to k / fps seconds.
             None returns every frame.
         max_frames: a cap; where it applies, the returned frames are spread evenly.
@@ -127,10 +129,10 @@ def open_clip(
         UserError: the clip is missing, empty, cut short, not a video, has no pictures, or none in
             the span.
     """
-    path = Path(path)
+    path = as_source(path)
     _check(path, fps, max_frames, source_fps, span)
-    images = images_of(path) if path.is_dir() else []
-    if images:
+    images = images_of(path) if isinstance(path, Path) and path.is_dir() else []
+    if isinstance(path, Path) and images:
         timeline = folder_timeline(path, images, source_fps, span)
         images = images[timeline.skipped :]
     else:
@@ -150,11 +152,11 @@ def open_clip(
     return FrameStream(len(targets), rate, timeline.duration, frames)
 
 
-def probe_clip(path: Path | str, *, source_fps: float | None = None) -> ClipInfo:
+def probe_clip(path: ClipSource | str, *, source_fps: float | None = None) -> ClipInfo:
     """Count and measure a clip without decoding more than its first frame; errors as read_clip."""
-    path = Path(path)
+    path = as_source(path)
     _check(path, None, None, source_fps)
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         images = images_of(path)
         timeline = folder_timeline(path, images, source_fps)
         height, width = ImageConverter(None)(images[0]).shape[:2]
@@ -166,7 +168,7 @@ def probe_clip(path: Path | str, *, source_fps: float | None = None) -> ClipInfo
 
 
 def _check(
-    path: Path,
+    path: ClipSource,
     fps: float | None,
     max_frames: int | None,
     source_fps: float | None,
@@ -182,6 +184,10 @@ def _check(
             f"The clip at {path} is to start at {span[0]} s and end at {span[1]} s; give a start "
             "not below 0 and an end after it."
         )
+    if isinstance(path, ClipBytes):
+        if not path.content:
+            raise UserError(f"The clip {path} is empty; make its shard again.")
+        return
     if not path.exists():
         raise UserError(f"There is no clip at {path}; check the path.")
     if not path.is_file() and not path.is_dir():  # a pipe would be waited on for ever
@@ -191,7 +197,7 @@ def _check(
 
 
 def _target_times(
-    timeline: Timeline, fps: float | None, max_frames: int | None, path: Path
+    timeline: Timeline, fps: float | None, max_frames: int | None, path: ClipSource
 ) -> np.ndarray:
     """Seconds at which frames are wanted, rising, before any cap."""
     count = len(timeline.times) if fps is None else frame_count(timeline.duration, fps)
@@ -222,7 +228,7 @@ def _nearest(
 
 
 def _decode(
-    path: Path,
+    path: ClipSource,
     timeline: Timeline,
     targets: np.ndarray,
     size: Size,

@@ -22,8 +22,9 @@ from transformers.processing_utils import ProcessorMixin
 from sign2gpt.errors import UserError, one_line
 from sign2gpt.video.decode import VideoClip, read_clip
 from sign2gpt.video.sample import evenly, frame_count, nearest
+from sign2gpt.video.source import ClipBytes
 
-Video = str | Path | VideoClip | np.ndarray
+Video = str | Path | ClipBytes | VideoClip | np.ndarray
 Fit = Literal["pad", "stretch", "crop"]
 
 _RESIZED_AT_ONCE = 64  # frames
@@ -116,8 +117,8 @@ class SignVideoProcessor(FeatureExtractionMixin):
         """Sample a video at `fps` and fit it into a square: what augmentation starts from.
 
         Args:
-            video: a path (file or folder of frames), a VideoClip at any rate and size, or an
-                array (T, H, W, 3) uint8 of frames at `fps`.
+            video: a path (file or folder of frames), a video file's content, a VideoClip at any
+                rate and size, or an array (T, H, W, 3) uint8 of frames at `fps`.
             max_frames: a cap on the frames, kept evenly spread.
             source_fps: rate of a folder of frames (25 where not given).
 
@@ -127,7 +128,7 @@ class SignVideoProcessor(FeatureExtractionMixin):
         Raises:
             UserError: the video cannot be read.
         """
-        if isinstance(video, str | Path):
+        if isinstance(video, str | Path | ClipBytes):
             clip = read_clip(
                 video, self.fps, max_frames, size=self._scaled_size, source_fps=source_fps
             )
@@ -149,7 +150,7 @@ class SignVideoProcessor(FeatureExtractionMixin):
         N is the sum of num_frames. Float32 pixels where `do_normalize` is set (or given here).
         Raises UserError where a video cannot be read.
         """
-        if isinstance(videos, str | Path | VideoClip | np.ndarray):
+        if isinstance(videos, str | Path | ClipBytes | VideoClip | np.ndarray):
             videos = [videos]
         clips = [self.crop(self.read(video, self.max_frames).frames) for video in videos]
         if not clips:

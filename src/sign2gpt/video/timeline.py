@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from sign2gpt.errors import UserError
+from sign2gpt.video.source import ClipBytes, ClipSource, open_source
 from sign2gpt.video.whole import ends_as_promised
 
 FOLDER_FPS = 25.0
@@ -75,10 +76,10 @@ def folder_timeline(
     return _within(np.arange(len(images)) / rate, 1 / rate, None, span, folder)
 
 
-def open_video(path: Path) -> tuple[Any, Any]:
+def open_video(path: ClipSource) -> tuple[Any, Any]:
     """The container and its video stream; UserError where there is none."""
     try:
-        container = av.open(str(path))
+        container = av.open(open_source(path) if isinstance(path, ClipBytes) else str(path))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise unreadable(path, error) from error
     streams = [
@@ -103,14 +104,14 @@ def open_video(path: Path) -> tuple[Any, Any]:
     return container, streams[0]
 
 
-def unreadable(path: Path, error: Exception) -> UserError:
+def unreadable(path: ClipSource, error: Exception) -> UserError:
     reason = getattr(error, "strerror", None) or error
     return UserError(
         f"The clip {path} is not a video, or is cut short or damaged ({reason}); {HOW_TO_MEND}."
     )
 
 
-def file_timeline(path: Path, span: Span | None = None) -> Timeline:
+def file_timeline(path: ClipSource, span: Span | None = None) -> Timeline:
     """Walk a file's packets, undecoded, all of them or those of a span.
 
     Raises:
@@ -174,7 +175,7 @@ def seek(container: Any, stream: Any, seconds: float) -> None:
 
 
 def _within(
-    times: np.ndarray, length: float, origin: float | None, span: Span | None, path: Path
+    times: np.ndarray, length: float, origin: float | None, span: Span | None, path: ClipSource
 ) -> Timeline:
     """The part of a timeline that lies in a span, counted from its own first frame."""
     if span is None:
@@ -194,7 +195,7 @@ def _within(
     return Timeline(kept, float(kept[-1]) + length, began, skipped=first)
 
 
-def cut_short(path: Path, frames: int) -> UserError:
+def cut_short(path: ClipSource, frames: int) -> UserError:
     return UserError(
         f"The clip {path} is cut short or damaged: only {frames} frames came out of it; "
         f"copy or download it again."

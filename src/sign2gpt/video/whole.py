@@ -5,12 +5,12 @@ its format; where nothing firm is promised the file passes. Frame counts and dur
 no promise: a phone that trims a clip leaves the frames in and lists only those to show.
 """
 
-from pathlib import Path
+from sign2gpt.video.source import ClipSource, open_source
 
 _BLOCK_SLACK = 0.2  # seconds; a Matroska file's last block may leave its own length out
 
 
-def ends_as_promised(path: Path, format_name: str, end: float, promised: float) -> bool:
+def ends_as_promised(path: ClipSource, format_name: str, end: float, promised: float) -> bool:
     """Compare a file with what its container says of it.
 
     Args:
@@ -24,16 +24,16 @@ def ends_as_promised(path: Path, format_name: str, end: float, promised: float) 
     if "matroska" in format_name and promised:
         return end > promised - _BLOCK_SLACK
     if format_name == "gif":
-        with path.open("rb") as file:
-            file.seek(-min(1024, path.stat().st_size), 2)
+        with open_source(path) as file:
+            file.seek(-min(1024, file.seek(0, 2)), 2)
             return file.read().rstrip(b"\0\r\n ").endswith(b";")  # the trailer, maybe padded
     return True
 
 
-def _boxes_complete(path: Path) -> bool:
+def _boxes_complete(path: ClipSource) -> bool:
     """Whether the boxes of an mp4, whose sizes are in the file, all end within it."""
-    size, position = path.stat().st_size, 0
-    with path.open("rb") as file:
+    with open_source(path) as file:
+        size, position = file.seek(0, 2), 0
         while position + 8 <= size:
             file.seek(position)
             head = file.read(16)
