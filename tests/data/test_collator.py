@@ -80,3 +80,10 @@ def test_a_tokenizer_without_end_token_is_refused(tokenizer: PreTrainedTokenizer
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)
     with pytest.raises(UserError, match="end token"):
         ClipCollator(bare)
+
+
+def test_texts_are_checked_before_any_batch(tokenizer: PreTrainedTokenizerFast) -> None:
+    ClipCollator(tokenizer, 4).check_texts({"a": "im norden wind", "b": ""})
+    with pytest.raises(UserError, match=r"'b' makes 5 tokens .* max_text_tokens \(4\)"):
+        ClipCollator(tokenizer, 4).check_texts({"a": "im norden wind", "b": "im norden wind regen"})
+    ClipCollator(tokenizer, 4, truncate_text=True).check_texts({"b": "im norden wind regen"})

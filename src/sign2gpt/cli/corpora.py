@@ -217,6 +217,9 @@ def pseudo_gloss(
     min_count: Annotated[
         int, typer.Option(help="Leave out what is in fewer sentences than this.")
     ] = 1,
+    show: Annotated[
+        int, typer.Option(min=0, help="Print this many sentences with their pseudo-glosses.")
+    ] = 3,
     out: Annotated[
         Path | None, typer.Option(help="Write the vocabulary to this JSON file.")
     ] = None,
@@ -252,12 +255,12 @@ def pseudo_gloss(
             }
         )
         return
-    _print_pseudo_glosses(found, loaded, splits)
+    _print_pseudo_glosses(found, loaded, splits, show)
     if out is not None:
         print(f"The vocabulary is in {out}.")
 
 
-def _print_pseudo_glosses(found: Extraction, tagger: Tagger, splits: str) -> None:
+def _print_pseudo_glosses(found: Extraction, tagger: Tagger, splits: str, show: int) -> None:
     from sign2gpt.corpora.words import PUBLISHED_TYPES
 
     vocabulary = found.vocabulary
@@ -276,5 +279,5 @@ def _print_pseudo_glosses(found: Extraction, tagger: Tagger, splits: str) -> Non
         print(f"Left out           {', '.join(vocabulary.frequent)}")
     commonest = sorted(vocabulary.counts, key=vocabulary.counts.__getitem__, reverse=True)
     print(f"Most frequent      {', '.join(commonest[:12])}")
-    for sentence, glosses in list(zip(found.sentences, found.glosses, strict=True))[:3]:
+    for sentence, glosses in list(zip(found.sentences, found.glosses, strict=True))[:show]:
         print(f"  {sentence}\n    {' '.join(glosses)}")

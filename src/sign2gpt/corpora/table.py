@@ -51,8 +51,15 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
     needed = [columns.clip, columns.text, split_column, columns.id, columns.signer]
     needed += [columns.start, columns.end, columns.fps]
     folder = columns.clips or table.parent
+    needed.remove(split_column)
     for where, record in read_records(table, [name for name in needed if name]):
         place = f"{table}, {where}"
+        if split_column and record.get(split_column) is None:
+            raise UserError(
+                f"{place}: no column {split_column!r} says which split a clip is of; name it with "
+                f"--split (there are {', '.join(map(str, record))}), or give all clips one with "
+                "--only-split train."
+            )
         path = _filled(record, columns.clip, place)
         span = None
         if columns.start:

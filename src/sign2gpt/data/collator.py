@@ -72,18 +72,28 @@ class ClipCollator:
             batch["ids"] = [item["id"] for item in items]
         return batch
 
+    def check_texts(self, texts: Mapping[str, str]) -> None:
+        """Whether every text, by its clip's id, makes few enough labels; else raises UserError."""
+        if self.tokenizer is not None and not self.truncate_text:
+            tokens = self.tokenizer(list(texts.values()), add_special_tokens=False)["input_ids"]
+            for clip, own in zip(texts, tokens, strict=True):
+                self._check_length(clip, len(own))
+
+    def _check_length(self, clip: str, tokens: int) -> None:
+        if tokens >= self.max_text_tokens and not self.truncate_text:
+            raise UserError(
+                f"The text of clip {clip!r} makes {tokens + 1} tokens with the end, "
+                f"over max_text_tokens ({self.max_text_tokens}); raise it, or shorten the text."
+            )
+
     def _labels(
         self, tokenizer: PreTrainedTokenizerBase, items: Sequence[Mapping[str, Any]]
     ) -> Tensor:
         texts = [item["text"] for item in items]
         # The end token is put on here: which special tokens a tokenizer adds by itself differs.
         tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
-        most = self.max_text_tokens - 1
         for item, own in zip(items, tokens, strict=True):
-            if len(own) > most and not self.truncate_text:
-                raise UserError(
-                    f"The text of clip {item['id']!r} makes {len(own) + 1} tokens with the end, "
-                    f"over max_text_tokens ({self.max_text_tokens}); raise it, or shorten the text."
-                )
+            self._check_length(item["id"], len(own))
+        most = self.max_text_tokens - 1
         rows = [torch.tensor([*own[:most], tokenizer.eos_token_id]) for own in tokens]
         return pad_sequence(rows, batch_first=True, padding_value=IGNORED_LABEL)

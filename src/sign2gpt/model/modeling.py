@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import Seq2SeqLMOutput
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel, count_parameters
@@ -273,7 +273,12 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         """Grow the frozen vocabulary (appendix A.2): new embeddings start at the mean of the old
         with slight noise, and stay frozen."""
         language_model = self.decoder.language_model
-        embeddings = language_model.resize_token_embeddings(new_num_tokens, **kwargs)
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity_error()  # it announces how new rows start, which is said above
+        try:
+            embeddings = language_model.resize_token_embeddings(new_num_tokens, **kwargs)
+        finally:
+            logging.set_verbosity(verbosity)
         self.config.text_config.vocab_size = new_num_tokens
         if new_num_tokens < self.frozen_sources.get("language", {}).get("vocab_size", 0):
             self.forget_source("language")  # added rows can be saved beside a source, not lost ones

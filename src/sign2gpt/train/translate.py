@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sign2gpt.data.collator import ClipCollator
 from sign2gpt.metrics import bleu_rouge, spaced_characters
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
@@ -15,7 +16,7 @@ from sign2gpt.text.tokenizer import (
     texts_of,
 )
 from sign2gpt.train.build import build_translation
-from sign2gpt.train.inputs import clip_datasets, recipe_store, video_processor
+from sign2gpt.train.inputs import SPLITS, clip_datasets, recipe_store, video_processor
 from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.stage import finished, train_stage
 from sign2gpt.translate import PSEUDO_GLOSSES
@@ -44,6 +45,8 @@ def train_translation(recipe: Recipe, progress: Advance | None = None) -> Path:
             "token of its own.",
             file=sys.stderr,
         )
+    texts = {row.id: row.text for split in SPLITS for row in store.rows(split)}
+    ClipCollator(tokenizer, recipe.max_text_tokens).check_texts(texts)
     model = build_translation(recipe, tokenizer)
     if tokenizer is not None:
         model.config.full_width_punctuation = loses_full_width(tokenizer, sentences)
