@@ -228,3 +228,19 @@ def test_real_tokenizer(tmp_path):
     assert (tokenizer.bos_token, tokenizer.eos_token) == ("<|im_start|>", "<|im_end|>")
     assert tokenizer.tokenize("am 23. März") == ["am", "Ġ", "2", "3", ".", "ĠM", "Ã¤r", "z"]
     check_tokenizer(SMOLLM2, tmp_path)
+
+
+@real
+@pytest.mark.slow
+def test_a_checkpoint_names_the_file_in_its_package(smollm2, tmp_path):
+    _, model = smollm2
+    model.float().save_pretrained(tmp_path / "model")
+    (weights,) = (tmp_path / "model").glob("*.safetensors")
+    assert weights.stat().st_size < 20e6  # of 540 MB
+    assert model.frozen_sources["language"]["name"] == SMOLLM2
+    again = Sign2GPTForConditionalGeneration.from_pretrained(tmp_path / "model")
+    first, second = model.state_dict(), again.state_dict()
+    assert first.keys() == second.keys()
+    assert all(
+        torch.equal(first[name], second[name]) for name in first if name not in model.source_keys()
+    )

@@ -93,7 +93,7 @@ class ClipCollator:
         # The end token is put on here: which special tokens a tokenizer adds by itself differs.
         tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
         for item, own in zip(items, tokens, strict=True):
-            self._check_length(item["id"], len(own))
+            self._check_length(item.get("id", "?"), len(own))
         most = self.max_text_tokens - 1
         rows = [torch.tensor([*own[:most], tokenizer.eos_token_id]) for own in tokens]
         return pad_sequence(rows, batch_first=True, padding_value=IGNORED_LABEL)
