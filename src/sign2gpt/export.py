@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output
+from sign2gpt.files import check_output, new_folder
 from sign2gpt.translate import PSEUDO_GLOSSES
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def export_model(
                 )
     for part in model.frozen_sources:
         model.forget_source(part)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    with new_folder(out.parent):
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         model.save_pretrained(staging)
         processor.save_pretrained(staging)

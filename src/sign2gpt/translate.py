@@ -86,14 +86,15 @@ class Translator:
             vision: where its frozen vision model lies now, if not where the model says.
             language: the same for the frozen language model.
             precision: of the weights; int8 and nf4 of the language model's blocks alone, the rest
-                is bfloat16 then. None = as they were saved.
+                is bfloat16 then. None = as in training, where the recipe had a
+                language_precision, else as they were saved.
 
         Raises:
             UserError: no such folder, or a part of the model is missing or damaged; a precision
                 that needs a library which is not installed.
         """
         from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
-        from sign2gpt.model.precision import hold_language_model
+        from sign2gpt.model.precision import Precision, hold_language_model
         from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
         from sign2gpt.video.processor import Sign2GPTProcessor
 
@@ -106,8 +107,11 @@ class Translator:
         model = Sign2GPTForConditionalGeneration.from_pretrained(
             folder, vision=vision, language=language
         )
+        noted = model.frozen_sources.get("language", {}).get("precision")
+        if precision is None and noted is not None:
+            precision = Precision(noted)
         if precision is not None:
-            hold_language_model(model.to(precision.dtype).decoder, precision)
+            hold_language_model(model.to(precision.dtype), precision)
         vocabulary = None
         if model.config.num_pseudo_glosses:
             vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)

@@ -224,3 +224,35 @@ def test_an_address_that_is_no_dataset_is_refused() -> None:
     for address in ("hf://someone/signs", "hf://datasets/signs", "hf://models/a/b"):
         with pytest.raises(UserError, match="write hf://datasets/USER/NAME"):
             open_store(address)
+
+
+def test_shards_that_change_under_an_open_store_are_noticed(shards, tmp_path):
+    """Rows stay where they were, or it is an error: never another clip by a row's name."""
+    import pyarrow.parquet as pq
+
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    store = open_store(copy)
+    row = store.rows()[0]
+    assert store.clip(row).content
+    file = next(copy.glob(f"data/{row.split}-*.parquet"))
+    table = pq.read_table(file)
+    pq.write_table(table.take(list(reversed(range(len(table))))), file, row_group_size=1)
+    for one in (store, pickle.loads(pickle.dumps(store))):
+        with pytest.raises(UserError, match=r"changed|damaged"):
+            one.clip(row)
+    with pytest.raises(UserError, match="no clip 'nobody'"):
+        store.clip(replace(row, id="nobody"))
+
+
+def test_a_split_that_the_card_names_must_be_there(shards, tmp_path):
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    for file in copy.glob("data/dev-*.parquet"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"0 clips of dev where its README.md says"):
+        open_store(copy)
+
+
+def test_what_lies_elsewhere_is_no_shard(shards, tmp_path):
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    shutil.copytree(copy / "data", copy / "other")
+    assert len(open_store(copy).rows()) == len(open_store(shards).rows())

@@ -45,7 +45,7 @@ def frozen_bytes(model: Sign2GPTForConditionalGeneration) -> int:
 @pytest.mark.parametrize("kind", list(TOLERANCE), ids=lambda kind: kind.value)
 def test_outputs_stay_near(model, kind):
     wanted, size = logits(model), frozen_bytes(model)
-    hold_language_model(model.decoder, kind)
+    hold_language_model(model, kind)
     given = logits(model)
     error = (given - wanted).std() / wanted.std()
     assert error < TOLERANCE[kind]
@@ -56,7 +56,7 @@ def test_outputs_stay_near(model, kind):
 
 @pytest.mark.parametrize("kind", FEWER, ids=lambda kind: kind.value)
 def test_what_is_trained_learns_and_is_saved_alone(model, kind, tmp_path):
-    hold_language_model(model.decoder, kind)
+    hold_language_model(model, kind)
     model.train()
     labels = TOKENS.clone()
     optimizer = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad], 3e-2)
@@ -75,7 +75,8 @@ def test_what_is_trained_learns_and_is_saved_alone(model, kind, tmp_path):
     written = {name.rsplit(".", 1)[-1] for name in kept if name.startswith("decoder.language")}
     assert written == {"lora_a", "lora_b", "gate"}
     again = Sign2GPTForConditionalGeneration.from_pretrained(tmp_path / "model")
-    hold_language_model(again.decoder, kind)
+    assert again.frozen_sources["language"]["precision"] == kind.value
+    hold_language_model(again, kind)
     torch.testing.assert_close(logits(again.eval()), logits(model.eval()))
     back = model.load_state_dict(kept, strict=False)  # as a trainer returns to an epoch
     assert not back.unexpected_keys
@@ -84,14 +85,22 @@ def test_what_is_trained_learns_and_is_saved_alone(model, kind, tmp_path):
 @pytest.mark.parametrize("kind", list(TOLERANCE), ids=lambda kind: kind.value)
 def test_beams_and_cache_work_in_every_precision(model, kind):
     """Without autocast, as a translator calls it: the whole model in bfloat16."""
-    hold_language_model(model.to(torch.bfloat16).decoder, kind)
+    hold_language_model(model.to(torch.bfloat16), kind)
     signs = torch.randn(2, 6, model.config.sign_hidden_size).bfloat16()
     mask = torch.ones(2, 6, dtype=torch.bool)
     written = model.generate(sign_features=signs, sign_mask=mask, max_new_tokens=5)
     assert written.shape[0] == 2 and 2 <= written.shape[1] <= 6
 
 
+def test_few_bits_that_no_source_has_are_not_saved(model, tmp_path):
+    model.forget_source("language")
+    hold_language_model(model, Precision.nf4)
+    with pytest.raises(UserError, match="held as nf4"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model" / "model.safetensors").exists()
+
+
 def test_without_the_library_it_is_one_sentence(model, monkeypatch):
     monkeypatch.setattr(precision, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"sign2gpt\[quantise\]"):
-        hold_language_model(model.decoder, Precision.nf4)
+        hold_language_model(model, Precision.nf4)

@@ -135,6 +135,32 @@ def test_a_trainer_returns_to_an_epoch_exactly(model, saved):
     assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
 
 
+def test_frozen_weights_given_anew_are_saved(model, tmp_path):
+    state = {name: weight.clone() for name, weight in model.state_dict().items()}
+    state["spatial_model.backbone.layernorm.bias"] += 1
+    model.load_state_dict(state)
+    assert model.frozen_sources.keys() == {"language"}
+    model.save_pretrained(tmp_path / "model")
+    assert same_weights(model, load(tmp_path / "model"))
+
+
+def test_added_rows_of_another_number_are_refused(tiny_config, tmp_path):
+    config = tiny_config()
+    AutoModelForCausalLM.from_config(config.text_config).save_pretrained(tmp_path / "lm")
+    model = Sign2GPTForConditionalGeneration.from_pretrained_parts(config, language=tmp_path / "lm")
+    model.resize_token_embeddings(model.get_input_embeddings().num_embeddings + 3)
+    (name,) = model.added_rows()
+    with pytest.raises(UserError, match="shape"):
+        model.load_state_dict({name: torch.zeros(1, 32)}, strict=False)
+
+
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16", torch.float16])
+def test_a_dtype_is_given_as_to_any_model(saved, dtype):
+    loaded = Sign2GPTForConditionalGeneration.from_pretrained(saved, dtype=dtype)
+    wanted = {"auto": torch.float32, "bfloat16": torch.bfloat16}.get(dtype, dtype)
+    assert {weight.dtype for weight in loaded.parameters()} == {wanted}
+
+
 def test_stage_1_names_its_vision_model_alone(tiny_config, sources, tmp_path):
     model = Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
         tiny_config(None, num_pseudo_glosses=5), vision=sources["vision"]

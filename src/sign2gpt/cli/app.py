@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from sign2gpt.model.precision import Precision
 from sign2gpt.train.recipe import shipped_recipes
 
 app = typer.Typer(
@@ -20,7 +21,6 @@ app = typer.Typer(
 CORPORA, TRAINING, USE = "Corpora", "Training", "Use"
 """Under which heading of ``--help`` a verb stands."""
 
-PrecisionName = Literal["float32", "bfloat16", "int8", "nf4"]  # of sign2gpt.model.precision
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 RecipeArgument = Annotated[
     str,
@@ -42,10 +42,10 @@ LanguageOption = Annotated[
     typer.Option(help="Where the frozen language model lies now, if not where the model says."),
 ]
 PrecisionOption = Annotated[
-    PrecisionName | None,
+    Precision | None,
     typer.Option(
         help="In what the weights are held; int8 and nf4 (8 and 4 bits, for GPUs) are of the "
-        "language model's blocks alone. As they were saved if not given.",
+        "language model's blocks alone. As in training if not given.",
         show_default=False,
     ),
 ]

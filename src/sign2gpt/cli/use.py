@@ -48,13 +48,10 @@ def translate(
     """Translate videos of a person signing, and say where in the video each sign was seen."""
     from transformers.utils import logging
 
-    from sign2gpt.model.precision import Precision
     from sign2gpt.translate import Translator
 
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
-    translator = Translator.from_pretrained(
-        model, vision, language, precision and Precision(precision)
-    )
+    translator = Translator.from_pretrained(model, vision, language, precision)
     results, failures = [], []
     for clip in clips:
         try:
@@ -120,8 +117,6 @@ def evaluate(
     if hypotheses and references and not (model or store):
         said, meant, control = read_lines(hypotheses), read_lines(references), None
     elif model and store and not (hypotheses or references):
-        from sign2gpt.model.precision import Precision
-
         said, meant, control = _translate_split(
             model,
             store,
@@ -130,7 +125,7 @@ def evaluate(
             out=out,
             vision=vision,
             language=language,
-            precision=precision and Precision(precision),
+            precision=precision,
         )
     else:
         raise UserError("Give --hypotheses and --references, or --model and --store.")

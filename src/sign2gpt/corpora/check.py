@@ -184,7 +184,7 @@ def _examine(store: ClipStore, row: ClipRow) -> list[tuple[str, str]]:
     except UserError:
         return [("error", "unreadable (cut short, damaged or no video)")]
     faults = []
-    if row.sha256 and _sha256(source) != row.sha256:
+    if row.sha256 and _sha256(source) != row.sha256.lower():
         faults.append(("error", "changed since the manifest was written"))
     frames = len(clip.frames)
     if row.frames and frames != row.frames:

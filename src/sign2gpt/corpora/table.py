@@ -48,10 +48,9 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
     if bool(columns.start) != bool(columns.end):
         raise UserError("A start column and an end column come together; name both or neither.")
     split_column = "" if columns.only_split else columns.split
-    needed = [columns.clip, columns.text, split_column, columns.id, columns.signer]
+    needed = [columns.clip, columns.text, columns.id, columns.signer]
     needed += [columns.start, columns.end, columns.fps]
     folder = columns.clips or table.parent
-    needed.remove(split_column)
     for where, record in read_records(table, [name for name in needed if name]):
         place = f"{table}, {where}"
         if split_column and record.get(split_column) is None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from sign2gpt.data.hub import hub_dataset
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.data.store import ClipStore, open_store
 from sign2gpt.errors import UserError
@@ -79,7 +80,7 @@ class ClipDataset(LabelledRows):
     "pseudo_gloss_labels": (V,) float32 where pseudo-glosses are given}.
 
     Args:
-        store: of clips, open or where it lies.
+        store: of clips, open or its folder.
         split: its rows to take, all of them where None.
         processor: rate, sizes and cap.
         augment: what training does to each clip, beside shifting its start and end and keeping a
@@ -103,6 +104,8 @@ class ClipDataset(LabelledRows):
         vocabulary: PseudoGlossVocabulary | None = None,
         seed: int = 0,
     ) -> None:
+        if not isinstance(store, ClipStore) and hub_dataset(store):
+            raise ValueError("open a store on the Hub with open_store first: it is fetched then")
         self.store = open_store(store)
         super().__init__(self.store.rows(split), pseudo_glosses, vocabulary, seed)
         self.processor = processor

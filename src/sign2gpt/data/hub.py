@@ -26,6 +26,23 @@ class HubDataset:
     def __str__(self) -> str:
         return f"hf://datasets/{self.repository}" + (f"@{self.revision}" if self.revision else "")
 
+    def at_commit(self) -> HubDataset:
+        """The dataset as it is now: rows and shards read from here on are of one commit.
+
+        Without the Hub, the commit that lies in its cache.
+        """
+        from huggingface_hub import HfApi, constants, snapshot_download
+
+        with reaching_hub(self):
+            if constants.HF_HUB_OFFLINE:
+                place = snapshot_download(
+                    self.repository, repo_type="dataset", revision=self.revision,
+                    local_files_only=True,
+                )  # fmt: skip
+                return HubDataset(self.repository, Path(place).name)
+            found = HfApi().dataset_info(self.repository, revision=self.revision)
+        return HubDataset(self.repository, found.sha or self.revision)
+
     def folder(self) -> Path:
         """Its Parquet files on this machine, fetched into the Hub's cache where they are not."""
         from huggingface_hub import snapshot_download
@@ -36,7 +53,7 @@ class HubDataset:
                     self.repository,
                     repo_type="dataset",
                     revision=self.revision,
-                    allow_patterns="*.parquet",
+                    allow_patterns=["*.parquet", "README.md"],
                 )
             )
 

@@ -35,8 +35,7 @@ def shard_name(split: str, number: int, count: int) -> str:
 
 def shards_in(folder: Path) -> list[str]:
     """The shards of a folder, as paths from it; empty where there are none."""
-    found = (path for place in (folder, folder / _FOLDER) for path in place.glob("*.parquet"))
-    return _shards(path.relative_to(folder).as_posix() for path in found)
+    return _shards(path.relative_to(folder).as_posix() for path in folder.glob("**/*.parquet"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ class ShardStore:
         self._places: dict[str, _Place] = {}
         records = ((where, record) for shard in self.shards for where, record in self._read(shard))
         self._rows = checked_rows(records, self.name)
+        self._check_card()
         for row, place_of in zip(self._rows, self._in_order(), strict=True):
             self._places[row.id] = place_of
 
@@ -82,9 +82,11 @@ class ShardStore:
 
     def clip(self, row: ClipRow) -> ClipBytes:
         """A row's clip; UserError where its shard cannot be read or fetched, or lacks it."""
-        place = self._places[row.id]
+        place = self._places.get(row.id)
+        if place is None:
+            raise UserError(f"{self.name} has no clip {row.id!r}; give a row of this store.")
         with self._reading(place.shard):
-            content = self._content(place)
+            content = self._content(row.id, place)
         return self.as_clip(row, content)
 
     def as_clip(self, row: ClipRow, content: bytes | None) -> ClipBytes:
@@ -125,6 +127,24 @@ class ShardStore:
                     raise UserError(
                         f"{self.name} lacks the shard {beside}; copy or make the shards again."
                     )
+
+    def _check_card(self) -> None:
+        """Splits that the card names are there whole: a cache may hold what was fetched of some."""
+        card = self.place / "README.md" if isinstance(self.place, Path) else None
+        if card is None or not card.is_file():
+            return
+        from huggingface_hub.repocard import metadata_load
+
+        info = (metadata_load(card) or {}).get("dataset_info")
+        splits = info.get("splits") if isinstance(info, dict) else None
+        for said in splits if isinstance(splits, list) else []:
+            name, count = said.get("name"), said.get("num_examples")
+            own = sum(row.split == name for row in self._rows)
+            if isinstance(count, int) and own != count:
+                raise UserError(
+                    f"{self.name} has {own:,} clips of {name} where its README.md says "
+                    f"{count:,}; copy or fetch all of its shards, or make them again."
+                )
 
     def _read(self, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The records of a shard, without their clips; its footer is kept."""
@@ -170,14 +190,21 @@ class ShardStore:
                 for position in range(footer.row_group(group).num_rows):
                     yield _Place(shard, group, position)
 
-    def _content(self, place: _Place) -> bytes | None:
+    def _content(self, name: str, place: _Place) -> bytes | None:
+        """The bytes of the clip of that id, which was there when the store was opened."""
         import pyarrow.parquet as pq
 
         path = self._local(place.shard)
         if place.shard not in self._footers:
             self._footers[place.shard] = pq.read_metadata(path)
         with pq.ParquetFile(path, metadata=self._footers[place.shard]) as file:
-            group = file.read_row_group(place.group, columns=[f"{VIDEO}.bytes"], use_threads=False)
+            columns = ["id", f"{VIDEO}.bytes"]
+            group = file.read_row_group(place.group, columns=columns, use_threads=False)
+        if str(group.column("id")[place.position].as_py()) != name:
+            raise UserError(
+                f"The shard {self.name}/{place.shard} has changed since it was opened, and the "
+                f"clip {name!r} is no longer where it was; start again."
+            )
         return group.column(VIDEO)[place.position].as_py()["bytes"]
 
     def _local(self, shard: str) -> str:
@@ -214,5 +241,10 @@ def _split_of(shard: str) -> str:
 
 
 def _shards(paths: Iterable[str]) -> list[str]:
-    """Those of the paths that are called like shards, in their order."""
-    return sorted(path for path in paths if _NAME.fullmatch(PurePosixPath(path).name))
+    """Those of the paths that are called like shards and lie where shards do, in their order."""
+    places = (".", _FOLDER)
+    return sorted(
+        path
+        for path in paths
+        if _NAME.fullmatch(PurePosixPath(path).name) and str(PurePosixPath(path).parent) in places
+    )

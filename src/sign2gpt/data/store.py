@@ -78,7 +78,8 @@ def open_store(store: ClipStore | Path | str, *, stream: bool = False) -> ClipSt
     if isinstance(store, ClipStore):
         return store
     if dataset := hub_dataset(store):
-        return ShardStore(dataset if stream else dataset.folder(), str(dataset))
+        now = dataset.at_commit()
+        return ShardStore(now if stream else now.folder(), str(dataset))
     folder = Path(store)
     manifest = any((folder / name).is_file() for name in MANIFEST_NAMES)
     return FolderStore(folder) if manifest or not shards_in(folder) else ShardStore(folder)

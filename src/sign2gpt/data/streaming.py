@@ -81,7 +81,12 @@ class StreamedClips(IterableDataset[dict[str, Any]]):
             yield from loader
 
     def _item(self, example: dict[str, Any]) -> dict[str, Any]:
-        number = self._numbers[example["id"]]
+        number = self._numbers.get(str(example["id"]))
+        if number is None:
+            raise UserError(
+                f"The shards of {self.store.name} have changed: the clip {example['id']!r} was not "
+                "in them when they were opened; start again."
+            )
         content = (example[VIDEO] or {}).get("bytes")
         clip = self.store.as_clip(self.clips.rows[number], content)
         return self.clips.item(number, clip)

@@ -25,6 +25,7 @@ from sign2gpt.model.frozen_weights import (
     rejoin,
     require_whole,
 )
+from sign2gpt.model.precision import Precision
 from sign2gpt.model.provenance import identify
 from sign2gpt.model.sign_encoder import SignEncoder
 from sign2gpt.model.spatial import SpatialModel
@@ -49,6 +50,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         self.sign_encoder = SignEncoder(config)
         self._frozen: set[str] = set()
         self._sources: dict[str, dict[str, Any]] = {}
+        self._held_in: str | None = None
 
     def finish_init(self) -> None:
         """Call at the end of a model's `__init__`."""
@@ -131,6 +133,12 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         longer those of its source."""
         self._sources.pop(part, None)
 
+    def note_precision(self, precision: Precision) -> None:
+        """Note in what the language model's weights are held from now on; a checkpoint says so."""
+        self._held_in = precision.value if precision.bits < 16 else None
+        if precision is not Precision.float32 and "language" in self._sources:
+            self._sources["language"]["precision"] = precision.value
+
     def source_keys(self, *parts: str) -> set[str]:
         """Names in the state dict that are not saved, as a source (of `parts`, or any) has them."""
         return {
@@ -160,7 +168,11 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
 
         By default transformers renames the weights inside to the layouts of their first releases;
         then neither a trainer's return to its best epoch nor the next stage would find them.
-        A frozen model that has been set learning is saved with the rest.
+        A frozen model that is set learning, or was given other weights by `load_state_dict`, is
+        saved with the rest; after any other change of its weights call `forget_source`.
+
+        Raises:
+            UserError: a language model held in 8 or 4 bits that no source has.
         """
         for part in self.frozen_sources:
             own = own_weights(self.get_submodule(FROZEN[part][0]), keep_vars=True)
@@ -168,6 +180,11 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
                 self.forget_source(part)
         self.config.frozen_sources = self.frozen_sources or None
         leave = self.source_keys()
+        if "language" not in self._sources and self._held_in is not None:
+            raise UserError(
+                f"The language model is held as {self._held_in} and no source has its weights, so "
+                "they cannot be saved; load the model anew in float32 or bfloat16."
+            )
         state = self.state_dict() if state_dict is None else state_dict
         kept = {name: weight for name, weight in state.items() if name not in leave}
         kept |= {name: rows.clone() for name, rows in self.added_rows().items()}
@@ -175,10 +192,22 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         super().save_pretrained(save_directory, state_dict=kept, **kwargs)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], *args: Any) -> None:
-        """As in torch; rows added to the vocabulary go where they belong."""
+        """As in torch; rows added to the vocabulary go where they belong, and a frozen model that
+        is given other weights than its source's is saved from then on."""
         for name, rows in self.added_rows().items():
             if name in state_dict:
-                rows.copy_(state_dict.pop(name))
+                given = state_dict.pop(name)
+                if given.shape != rows.shape:
+                    raise UserError(
+                        f"The weight {name} has shape {tuple(given.shape)} where the model has "
+                        f"{tuple(rows.shape)}; give it the same vocabulary."
+                    )
+                rows.copy_(given)
+        own = self.state_dict() if self._sources else {}
+        for part in self.frozen_sources:
+            held = self.source_keys(part) & state_dict.keys()
+            if any(not torch.equal(own[key], state_dict[key].to(own[key])) for key in held):
+                self.forget_source(part)
         super()._load_from_state_dict(state_dict, *args)
 
     @classmethod
@@ -305,10 +334,10 @@ def _config_of(cls: Any, source: str | Path, kwargs: dict[str, Any]) -> Sign2GPT
     given = kwargs.get("config")
     if isinstance(given, Sign2GPTConfig):
         return given
-    names = {field.name for field in fields(Sign2GPTConfig)}
+    names = {field.name for field in fields(Sign2GPTConfig)} - {"dtype"}
     options = {key: kwargs[key] for key in kwargs if key in HUB_OPTIONS or key in names}
     config = cls.config_class.from_pretrained(given or source, **options)
     if config.frozen_sources:  # it will be given, and then nothing else takes its settings
-        for name in names & (kwargs.keys() - {"dtype"}):
+        for name in names & kwargs.keys():
             kwargs.pop(name)
     return config

@@ -37,18 +37,32 @@ def fetch(name: str, revision: str | None = None) -> Path:
     Raises:
         UserError: no such name, no network, or no weights there.
     """
+    place = cached(name, revision)
+    if place is not None and weight_files(place):
+        return place
+    return download(name, revision)
+
+
+def download(name: str, revision: str | None = None) -> Path:
+    """As `fetch`, but all files are looked for on the Hub, settings and tokenizer too."""
     if not is_name(name):
         raise UserError(
             f"The model {name} is not here, and no name of one on the Hub; correct the path, or "
             "give OWNER/MODEL."
         )
-    place = cached(name, revision)
+    place = None
     for pattern in _PATTERNS:
         if place is not None and weight_files(place):
             return place
         try:
-            patterns = [*_SETTINGS, pattern]
-            place = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+            place = Path(
+                snapshot_download(
+                    name,
+                    revision=revision,
+                    allow_patterns=[*_SETTINGS, pattern],
+                    ignore_patterns="*/*",  # other variants of the same weights
+                )
+            )
         except OSError as error:  # huggingface_hub's own errors among them
             offline = " (HF_HUB_OFFLINE is set)" if constants.HF_HUB_OFFLINE else ""
             raise UserError(
@@ -56,7 +70,7 @@ def fetch(name: str, revision: str | None = None) -> Path:
                 f"{constants.HF_HUB_CACHE}, and cannot be fetched{offline}; check the name and the "
                 f"network, or copy it there from elsewhere ({type(error).__name__})."
             ) from error
-    if not weight_files(place):
+    if place is None or not weight_files(place):
         raise UserError(
             f"The model {name} in {place} lacks weights; fetch it again with a network "
             f"(`sign2gpt models --fetch {name}`), or choose a model with safetensors."

@@ -12,14 +12,13 @@ from enum import Enum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
 from sign2gpt.errors import UserError
-from sign2gpt.model.lora import AdaptedLinear
 
 if TYPE_CHECKING:
-    from sign2gpt.model.decoder import GatedDecoder
+    import torch
+    from torch import nn
+
+    from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
 
 
 class Precision(Enum):
@@ -31,30 +30,42 @@ class Precision(Enum):
     nf4 = "nf4"
 
     @property
+    def bits(self) -> int:
+        """Of each weight in the blocks."""
+        return {"float32": 32, "bfloat16": 16, "int8": 8, "nf4": 4}[self.value]
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of what is not held in fewer bits, and of the products."""
+        import torch
+
         return torch.float32 if self is Precision.float32 else torch.bfloat16
 
 
-def hold_language_model(decoder: GatedDecoder, precision: Precision) -> None:
-    """Bring a decoder's frozen weights into a precision, once; what it learns stays as it is.
+def hold_language_model(model: Sign2GPTForConditionalGeneration, precision: Precision) -> None:
+    """Bring a language model's frozen weights into a precision, once; what is learnt stays as it
+    is. A checkpoint notes the precision, as it was trained with it.
 
     Layers in 8 and 4 bits are on the GPU from then on where there is one.
 
     Raises:
         UserError: bitsandbytes is not installed.
     """
-    for weight in decoder.frozen_parameters():
-        if weight.dim() > 1:  # norms and biases are small, and matter
-            weight.data = weight.data.to(precision.dtype)
-    if precision in (Precision.float32, Precision.bfloat16):
-        return
-    if find_spec("bitsandbytes") is None:
+    from torch import nn
+
+    from sign2gpt.model.lora import AdaptedLinear
+
+    few = precision.bits < 16
+    if few and find_spec("bitsandbytes") is None:
         raise UserError(
             f"To hold weights as {precision.value}, install sign2gpt's extra: "
             "pip install 'sign2gpt[quantise]'."
         )
-    for block in decoder.language_model.base_model.layers:
+    for weight in model.decoder.frozen_parameters():
+        if weight.dim() > 1:  # norms and biases are small, and matter
+            weight.data = weight.data.to(precision.dtype)
+    model.note_precision(precision)
+    for block in model.decoder.language_model.base_model.layers if few else ():
         for parent in list(block.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, AdaptedLinear):
@@ -65,6 +76,8 @@ def hold_language_model(decoder: GatedDecoder, precision: Precision) -> None:
 
 def _quantised(linear: nn.Linear, precision: Precision) -> nn.Linear:
     """The layer with its weight in 8 or 4 bits, on the device that it will stay on."""
+    import torch
+
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of CPU kernels that it looks for
     import bitsandbytes as bnb
 

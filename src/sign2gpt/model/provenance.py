@@ -6,11 +6,12 @@ in the Hub's cache and for a plain copy of its folder, and can be checked by han
 
     one file        sha256sum model.safetensors
     several shards  LC_ALL=C sha256sum model-*.safetensors | sha256sum
+
+Of a file in the Hub's cache the hash is the one that the Hub gave it: its name there.
 """
 
 import hashlib
 import re
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,15 @@ def find_source(part: str, noted: dict[str, Any], given: str | Path | None, mode
     for place in found:
         if weights_sha256(place) == noted["sha256"]:
             return place
+    failure = ""
     if given is None and is_name(name):
-        with suppress(UserError):  # what is said below says more
+        try:
             fetched = fetch(name, noted["revision"])
             if weights_sha256(fetched) == noted["sha256"]:
                 return fetched
             found = [fetched]
+        except UserError as error:
+            failure = f" ({str(error.__cause__ or error).splitlines()[0][:120].rstrip('.')})"
     if found:
         raise UserError(
             f"The {part} model in {found[0]} is not the one that the model in {model} was trained "
@@ -76,8 +80,8 @@ def find_source(part: str, noted: dict[str, Any], given: str | Path | None, mode
         where = f"neither a folder here nor whole in the Hub's cache {constants.HF_HUB_CACHE}"
         mend = f"`sign2gpt models --fetch {name}`, or say where it lies with {mend}"
         raise UserError(
-            f"The model in {model} needs its frozen {part} model {name}, which is {where}; fetch "
-            f"it with {mend}."
+            f"The model in {model} needs its frozen {part} model {name}, which is {where}"
+            f"{failure}; fetch it with {mend}."
         )
     where = f"and {given} holds no weights" if given is not None else "which is no longer there"
     raise UserError(

@@ -99,14 +99,14 @@ def build_translation(
         hand_over(source, model)
     if recipe.train_on is TrainOn.sign_features:
         model.freeze(spatial=True, sign_encoder=True)
-    precision = Precision(recipe.language_precision.value)
+    precision = recipe.language_precision
     if precision in (Precision.int8, Precision.nf4) and "language" not in model.frozen_sources:
         raise UserError(
             f"The language model's weights are those of {source} and of no source that a "
             f"checkpoint could name, so they cannot be held as {precision.value}; set "
             "language_precision to bfloat16."
         )
-    hold_language_model(model.decoder, precision)
+    hold_language_model(model, precision)
     return model
 
 
@@ -160,7 +160,6 @@ def hand_over(source: Path, model: Sign2GPTPreTrainedModel, without: Sequence[st
         UserError: a weight of `source` that `model` has no place for, or of another shape; another
             frozen model.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -171,7 +170,7 @@ def hand_over(source: Path, model: Sign2GPTPreTrainedModel, without: Sequence[st
         raise UserError(
             f"The weights {path} cannot be read ({error}); train that model again."
         ) from error
-    _same_frozen_models(source, model)
+    require_same_frozen_models(source, model)
     own = model.state_dict() | model.added_rows()
     for name, weight in weights.items():
         if name not in own or own[name].shape != weight.shape:
@@ -179,20 +178,20 @@ def hand_over(source: Path, model: Sign2GPTPreTrainedModel, without: Sequence[st
                 f"The weight {name} of {source} does not fit this recipe's model; give both "
                 "recipes the same section `model`."
             )
-    for part in model.frozen_sources:
-        held = model.source_keys(part) & weights.keys()
-        if any(not torch.equal(own[name], weights[name].to(own[name])) for name in held):
-            model.forget_source(part)
     model.load_state_dict(weights, strict=False)
 
 
-def _same_frozen_models(source: Path, model: Sign2GPTPreTrainedModel) -> None:
-    """What `source` has learnt was learnt with the frozen models that it names."""
+def require_same_frozen_models(source: Path, model: Sign2GPTPreTrainedModel) -> None:
+    """What `source` has learnt was learnt with the frozen models that it names.
+
+    Raises:
+        UserError: `model` has others.
+    """
     for part, noted in (trained_config(source).frozen_sources or {}).items():
         own = model.frozen_sources.get(part, {})
         if own.get("sha256") != noted["sha256"]:
             raise UserError(
                 f"The model in {source} was trained with the frozen {part} model {noted['name']} "
                 f"(sha256 {noted['sha256'][:12]}...), whose weights are not those of this recipe's "
-                f"{own.get('name')}; set the key `{part}` to the same in both."
+                f"{own.get('name')}; set the key `{part}` to what it was trained with."
             )

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from sign2gpt.errors import UserError
-from sign2gpt.model.hub import fetch, weight_files
+from sign2gpt.model.hub import download, weight_files
 from sign2gpt.model.licences import FROZEN_FACTS
 from sign2gpt.model.provenance import locate_source
 from sign2gpt.model.sources import SHIPPED
@@ -88,7 +88,7 @@ def fetch_model(name: str) -> Path:
     place = locate_source(name)
     if place is not None and (place.is_relative_to(SHIPPED) or Path(name).exists()):
         raise UserError(f"The model {name} is already here, in {place}; there is nothing to fetch.")
-    return fetch(name)
+    return download(name)
 
 
 def _look_up(name: str, part: str, recipes: list[str]) -> NeededModel:

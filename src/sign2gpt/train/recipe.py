@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sign2gpt.errors import UserError
+from sign2gpt.model.precision import Precision
 from sign2gpt.train.keys import check_keys, check_values
 
 if TYPE_CHECKING:
@@ -38,15 +39,6 @@ class TrainOn(Enum):
     sign_features = "sign_features"  # stored Z: Sign(Z)2GPT, only the decoder's adapters train
 
 
-class LanguagePrecision(Enum):
-    """What the frozen language model's weights are held in while training."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    int8 = "int8"
-    nf4 = "nf4"
-
-
 @dataclass
 class PseudoGlosses:
     """How the targets of pretraining are made from the sentences (section 3.3)."""
@@ -67,7 +59,7 @@ class Recipe:
     output: str  # folder the trained model is written to
     vision: str  # frozen vision model: folder, Hub name or DINOv2 .pth (model/sources.py)
     language: str | None = None  # frozen language model: folder, Hub name or .gguf
-    language_precision: LanguagePrecision = LanguagePrecision.float32  # fewer bits: model/precision
+    language_precision: Precision = Precision.float32  # of the language model (model/precision.py)
     start_from: str | None = None  # a trained model whose weights this run begins with
     train_on: TrainOn = TrainOn.video
     stream: bool = False  # read train from its shards in one pass an epoch, shuffled as they come

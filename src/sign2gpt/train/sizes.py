@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from sign2gpt.data.manifest import ClipRow
+from sign2gpt.data.store import is_store, open_store
+from sign2gpt.model.precision import Precision
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # What a clip is taken to be where the store is not there yet: PHOENIX14T's are as long.
 FRAMES, TEXT_TOKENS, PSEUDO_GLOSSES = 64, 24, 2_533
-_BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.5}
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,19 @@ def plan(recipe: Recipe) -> Plan:
     """
     from sign2gpt.model.checkpoint import count_parameters
     from sign2gpt.train import check_recipe
-    from sign2gpt.train.inputs import recipe_store
 
     arguments = check_recipe(recipe)
     model = _on_meta(recipe)
     rows: dict[str, list[ClipRow]] = {}
-    if Path(recipe.store).is_dir():
-        store = recipe_store(recipe)
+    if is_store(recipe.store):
+        store = open_store(recipe.store, stream=True)  # of the Hub's, the rows alone
         rows = {split: store.rows(split) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size
     frames = _mean_frames(recipe, rows.get("train", []))
     shapes, activations = _one_batch(recipe, model, batch, frames)
     table = count_parameters(model)
     everything, trainable = table["total"]
-    weights = 4 * everything - (4 - _BYTES[recipe.language_precision.value]) * _blocks(model)
+    weights = 4 * everything - _saved_by_precision(model, recipe.language_precision)
     a_step = batch * arguments.gradient_accumulation_steps
     steps = math.ceil(len(rows.get("train", [])) / a_step) * arguments.num_train_epochs
     return Plan(
@@ -117,11 +116,16 @@ def _on_meta(recipe: Recipe) -> Sign2GPTPreTrainedModel:
         return model
 
 
-def _blocks(model: Sign2GPTPreTrainedModel) -> int:
-    """Frozen weights of the language model in its matrices, which its precision is about."""
+def _saved_by_precision(model: Sign2GPTPreTrainedModel, precision: Precision) -> float:
+    """Bytes that the language model's matrices do not take: all of them are in its dtype, and
+    those of its blocks, not embeddings and head, in its bits."""
     if not hasattr(model, "decoder"):
-        return 0
-    return sum(w.numel() for w in model.decoder.frozen_parameters() if w.dim() > 1)
+        return 0.0
+    matrices = {w for w in model.decoder.frozen_parameters() if w.dim() > 1}
+    blocks = matrices & set(model.decoder.language_model.base_model.layers.parameters())
+    outside = 4.0 - min(4, max(2, precision.bits // 8))
+    inside = 4.0 - precision.bits / 8
+    return sum((inside if w in blocks else outside) * w.numel() for w in matrices)
 
 
 def _mean_frames(recipe: Recipe, rows: list[ClipRow]) -> int:

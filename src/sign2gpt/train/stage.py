@@ -15,6 +15,7 @@ import torch
 from sign2gpt.errors import UserError
 from sign2gpt.files import new_folder
 from sign2gpt.progress import Advance
+from sign2gpt.train.build import require_same_frozen_models
 from sign2gpt.train.inputs import Datasets
 from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
 
@@ -47,7 +48,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     """What makes two recipes the same run, however their folders are written."""
     settings = asdict(recipe)
     for key in ("store", "output", "start_from", "features"):
-        settings[key] = settings[key] and str(Path(settings[key]).resolve())
+        if settings[key] and not str(settings[key]).startswith("hf://"):
+            settings[key] = str(Path(settings[key]).resolve())
     return settings
 
 
@@ -140,6 +142,8 @@ def train_stage(
             if not (folder / "trainer_state.json").is_file():  # broken off while it was written
                 shutil.rmtree(folder)
         last = get_last_checkpoint(str(checkpoints))
+        if last is not None:
+            require_same_frozen_models(Path(last), model)
         save_recipe(recipe, output / RECIPE)
         try:
             trainer.train(resume_from_checkpoint=last)
