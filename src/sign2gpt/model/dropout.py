@@ -7,11 +7,12 @@ from torch import Tensor
 _LEVELS = 2**16
 
 
-def dropout(values: Tensor, p: float, training: bool = True) -> Tensor:
+def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = False) -> Tensor:
     """`F.dropout`: each value is zero with probability p, the others grow so that the mean stays.
 
     On a CPU p is rounded to a multiple of 2^-16 (and the others grow by as much as that takes); the
-    bits come from torch's default generator, so that `torch.manual_seed` sets them.
+    bits come from torch's default generator, so that `torch.manual_seed` sets them. `inplace` may
+    overwrite the values: right where the operation that made them does not need them backward.
     """
     dropped = round(p * _LEVELS)
     if not training or dropped in (0, _LEVELS) or values.device.type != "cpu":
@@ -20,4 +21,5 @@ def dropout(values: Tensor, p: float, training: bool = True) -> Tensor:
     levels = bits.view(torch.int16)[: values.numel()].view(values.shape)  # -2^15 ... 2^15 - 1
     factors = torch.empty(values.shape, dtype=values.dtype)
     torch.ge(levels, dropped - _LEVELS // 2, out=factors)
-    return values * factors.mul_(_LEVELS / (_LEVELS - dropped))
+    factors.mul_(_LEVELS / (_LEVELS - dropped))
+    return values.mul_(factors) if inplace else values * factors
