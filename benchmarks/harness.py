@@ -89,7 +89,7 @@ def measure_rates(device: torch.device) -> dict[str, float]:
     return rates
 
 
-def measure_pairs(case: Case, budget: float = 15.0, most: int = 15) -> dict[str, list[float]]:
+def measure_pairs(case: Case, budget: float = 15.0, most: int = 31) -> dict[str, list[float]]:
     """Seconds of each variant, taken in turns until `budget` seconds are spent, at least 3 times.
 
     The order within a pair alternates; the first round warms up and is not counted.

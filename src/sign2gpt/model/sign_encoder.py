@@ -86,7 +86,7 @@ class SignEncoderLayer(nn.Module):
 
     def _branch(self, branch: Tensor, scale: Tensor) -> Tensor:
         """Dropout, LayerScale and stochastic depth: a clip's whole branch is left out at random."""
-        branch = dropout(branch, self.dropout, self.training, inplace=True)
+        branch = dropout(branch, self.dropout, self.training)
         if self.training and self.drop_path > 0.0:
             kept = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(1.0 - self.drop_path)
             scale = scale * (kept / (1.0 - self.drop_path))  # (B, 1, D): smaller than the branch
