@@ -22,7 +22,7 @@ CLIPS = 8
 
 def plain(head: PseudoGlossHead, features: Tensor, mask: Tensor) -> Tensor:
     """Presence Ê (B, V), every step a tensor of its own, the zero prototype stored."""
-    projected = head.projection(head.dropout(features))
+    projected = head.projection(F.dropout(features, head.dropout))
     prototypes = F.pad(head.prototypes, (0, 0, 0, 1)).expand(len(features), -1, -1)
     similarity = torch.bmm(
         F.normalize(projected, dim=-1), F.normalize(prototypes, dim=-1).transpose(1, 2)
@@ -57,7 +57,7 @@ def build(
     # The similarity forward and its gradient backward; the prototypes are fixed.
     matmuls = 2 * 2 * CLIPS * tokens * glosses * config.pseudo_gloss_size
     return Case(
-        fast=lambda: step(head(features, mask)[1]),
+        fast=lambda: step(head.presence(features, mask)),
         naive=lambda: step(plain(head, features, mask)),
         floor=Work(matmuls),
         items=CLIPS * tokens,
