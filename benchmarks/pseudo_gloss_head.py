@@ -15,7 +15,7 @@ CHECK = {"glosses": 50, "tokens": 30, "dropout": 0.0}
 SHAPES: dict[str, dict[str, Any]] = {
     "V=5,000": {"glosses": 5000},
     "V=10,000": {"glosses": 10000},
-    "V=20,000": {"glosses": 20000, "target": Target(speed=1.0)},
+    "V=20,000": {"glosses": 20000, "target": Target(speed=1.0, memory=1.0)},
 }
 CLIPS = 8
 
