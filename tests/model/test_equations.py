@@ -9,6 +9,7 @@ from torch import nn
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration, Sign2GPTForPseudoGlossPretraining
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+from sign2gpt.model.presence import presence_of
 from sign2gpt.model.pseudo_gloss_head import PseudoGlossHead
 from sign2gpt.model.sign_encoder import SignEncoderLayer
 
@@ -65,6 +66,48 @@ def test_equations_2_to_5_pseudo_gloss_head(tiny_config, awaken):
         torch.testing.assert_close(localisation[clip, :length], expected)
         assert not localisation[clip, length:].any()
         torch.testing.assert_close(presence[clip], expected.sum(0))
+
+
+@pytest.mark.parametrize("size", [5, 600])  # one chunk of prototypes, and three
+def test_presence_in_training_is_that_of_the_equations_with_its_gradients(size, tiny_config):
+    torch.manual_seed(0)
+    head = PseudoGlossHead(tiny_config(None, num_pseudo_glosses=size, pseudo_gloss_dropout=0.0))
+    head.set_prototypes(torch.randn(size, 12))
+    with torch.no_grad():
+        head.tau_time.fill_(0.05)
+        head.tau_prototype.fill_(0.02)
+    features = torch.randn(8, 512 if size > 5 else 7, 32).requires_grad_()
+    lengths = torch.tensor([1, 2, 3, 4, 5, 6, 7, features.shape[1]])
+    mask = torch.arange(features.shape[1]) < lengths[:, None]
+    wanted = torch.randn(8, size)
+    learnt = [features, *head.parameters()]
+    plain, ours = head(features, mask)[1], head.presence(features, mask)
+    torch.testing.assert_close(ours, plain, atol=1e-6, rtol=2e-5)
+    gradients = [torch.autograd.grad((found * wanted).sum(), learnt) for found in (ours, plain)]
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+    assert not gradients[0][0][~mask].any()
+
+
+def test_gradients_of_presence_are_its_derivatives():
+    torch.manual_seed(0)
+    features = nn.functional.normalize(torch.randn(2, 5, 4).double(), dim=-1)
+    prototypes = nn.functional.normalize(torch.randn(6, 4).double(), dim=-1)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    taus = (torch.tensor(tau).double().requires_grad_() for tau in (0.3, 0.2))
+    given = (features.requires_grad_(), prototypes, mask, *taus)
+    assert torch.autograd.gradcheck(presence_of, given)
+
+
+def test_in_training_with_labels_only_the_presence_is_made(tiny_config, awaken, clips):
+    model = awaken(Sign2GPTForPseudoGlossPretraining(tiny_config(None, num_pseudo_glosses=5)))
+    frames, num_frames = clips(5, 8)
+    given = {"pixel_values": frames, "num_frames": num_frames}
+    labels = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]])
+    trained = model.train()(**given, pseudo_gloss_labels=labels)
+    assert trained.localisation is None and trained.presence.shape == (2, 5)
+    assert model(**given).localisation is not None
+    assert model.eval()(**given, pseudo_gloss_labels=labels).localisation is not None
 
 
 def test_pretraining_loss_is_ten_times_the_mean_cross_entropy(tiny_config, awaken, clips):

@@ -92,14 +92,19 @@ class Sign2GPTForPseudoGlossPretraining(Sign2GPTPreTrainedModel):
             frame_tokens: (N, P, C) stored by `spatial_model.frozen_tokens`; or
             sign_features: (B, T, D) with sign_mask (B, T), already encoded.
             num_frames: (B,) int64 frames of each clip; None = one clip.
-            pseudo_gloss_labels: (B, V), 1 where the sentence holds the pseudo-gloss.
+            pseudo_gloss_labels: (B, V), 1 where the sentence holds the pseudo-gloss. With them, in
+                training, there is no localisation: the loss does not need it, and it is large.
 
         Raises:
             UserError: inputs that do not fit together, or prototypes never set.
         """
         if sign_features is None:
             sign_features, sign_mask = self.encode(pixel_values, num_frames, frame_tokens)
-        localisation, presence = self.pseudo_gloss_head(sign_features, sign_mask)
+        localisation = None
+        if self.training and pseudo_gloss_labels is not None:
+            presence = self.pseudo_gloss_head.presence(sign_features, sign_mask)
+        else:
+            localisation, presence = self.pseudo_gloss_head(sign_features, sign_mask)
         loss = None
         if pseudo_gloss_labels is not None:
             loss = self.pseudo_gloss_head.loss(presence, pseudo_gloss_labels)

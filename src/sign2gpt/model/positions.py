@@ -5,6 +5,8 @@ In bfloat16 a table is off by up to 0.5 below position 256; only the result is c
 Shapes: B clips, H heads, T tokens, D width, Dh width of a head.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -36,7 +38,27 @@ def rotary_positions(length: int, head_width: int, device: torch.device) -> tupl
 
 def rotate(heads: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
     """Turn each half-split pair of (B, H, T, Dh) by its position's angle, in float32."""
-    cosines, sines = rotary
+    return _Rotation.apply(heads, *rotary)
+
+
+class _Rotation(torch.autograd.Function):
+    """In place as far as it goes; what comes back is turned the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+        ctx.save_for_backward(cosines, sines)
+        return _turn(heads, cosines, sines)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        cosines, sines = ctx.saved_tensors
+        return _turn(gradient, cosines, -sines), None, None
+
+
+def _turn(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     first, second = heads.float().chunk(2, dim=-1)
-    turned = (first * cosines - second * sines, second * cosines + first * sines)
-    return torch.cat(turned, dim=-1).to(heads.dtype)
+    turned = torch.empty(heads.shape, dtype=torch.float32, device=heads.device)
+    left, right = turned.chunk(2, dim=-1)
+    torch.mul(first, cosines, out=left).addcmul_(second, sines, value=-1)
+    torch.mul(second, cosines, out=right).addcmul_(first, sines)
+    return turned.to(heads.dtype)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
+from sign2gpt.model.dropout import dropout
+from sign2gpt.model.presence import presence_of
 
 
 class PseudoGlossHead(nn.Module):
@@ -26,7 +28,7 @@ class PseudoGlossHead(nn.Module):
         self.loss_scale = config.pseudo_gloss_loss_scale
         self.tau_time_range = (config.tau_time_min, config.tau_max)
         self.tau_prototype_range = (config.tau_prototype_min, config.tau_max)
-        self.dropout = nn.Dropout(config.pseudo_gloss_dropout)
+        self.dropout = config.pseudo_gloss_dropout
         self.projection = nn.Linear(config.sign_hidden_size, size)
         self.tau_time = nn.Parameter(torch.tensor(float(config.tau_init)))
         self.tau_prototype = nn.Parameter(torch.tensor(float(config.tau_init)))
@@ -61,17 +63,32 @@ class PseudoGlossHead(nn.Module):
             column of the zero prototype.
         """
         with torch.autocast(sign_features.device.type, enabled=False):
-            features = self.dropout(sign_features.float())
-            weight, bias = self.projection.weight.float(), self.projection.bias.float()
-            projected = F.normalize(F.linear(features, weight, bias), dim=-1)
-            prototypes = F.normalize(self.prototypes.float(), dim=-1)
+            projected, prototypes, tau_time, tau_prototype = self._parts(sign_features)
             similarity = projected @ prototypes.T  # (B, T, V), equation 2
-            tau_time = self.tau_time.float().clamp(*self.tau_time_range)
-            tau_prototype = self.tau_prototype.float().clamp(*self.tau_prototype_range)
+            # Equations 3 and 4, softmaxes over time and over prototypes; the zero prototype has
+            # similarity 0, and so its e^0 is in each token's denominator.
             over_time = (similarity / tau_time).masked_fill(~sign_mask[..., None], float("-inf"))
-            over_prototypes = F.pad(similarity, (0, 1)) / tau_prototype
-            localisation = over_time.softmax(1) * over_prototypes.softmax(2)[..., :-1]
+            over_prototypes = similarity / tau_prototype
+            denominator = F.pad(over_prototypes.logsumexp(2, keepdim=True), (0, 1)).logsumexp(2)
+            chosen = (over_prototypes - denominator[..., None]).exp()
+            localisation = over_time.softmax(1) * chosen  # E; its sum over time is equation 5
             return localisation, localisation.sum(1)
+
+    def presence(self, sign_features: Tensor, sign_mask: Tensor) -> Tensor:
+        """Ê (B, V) as `forward` gives it, for training: E is never made as a whole."""
+        with torch.autocast(sign_features.device.type, enabled=False):
+            projected, prototypes, tau_time, tau_prototype = self._parts(sign_features)
+            return presence_of(projected, prototypes, sign_mask, tau_time, tau_prototype)
+
+    def _parts(self, sign_features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """z' (B, T, E) and P (V, E), both of length 1, and the temperatures; all float32."""
+        features = dropout(sign_features.float(), self.dropout, self.training)
+        weight, bias = self.projection.weight.float(), self.projection.bias.float()
+        projected = F.normalize(F.linear(features, weight, bias), dim=-1)
+        prototypes = F.normalize(self.prototypes.float(), dim=-1)
+        tau_time = self.tau_time.float().clamp(*self.tau_time_range)
+        tau_prototype = self.tau_prototype.float().clamp(*self.tau_prototype_range)
+        return projected, prototypes, tau_time, tau_prototype
 
     def loss(self, presence: Tensor, labels: Tensor) -> Tensor:
         """Binary cross-entropy of Ê (B, V) against 0/1 labels (B, V), mean over all, scaled.

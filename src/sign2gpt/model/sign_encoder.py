@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
+from sign2gpt.model.dropout import dropout
 from sign2gpt.model.local_attention import local_attention
 from sign2gpt.model.positions import add_sinusoidal_positions, rotary_positions, rotate
 
@@ -66,29 +67,30 @@ class SignEncoderLayer(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """Tokens (B, T, D), mask (B, T) bool, rotary tables -> (B, T, D)."""
-        attended = self._branch(self._attend(tokens, mask, rotary)) * self.attention_scale
-        tokens = self.attention_norm(tokens + attended)
-        hidden = F.dropout(F.gelu(self.expand(tokens)), self.dropout, self.training)
-        fed = self._branch(self.contract(hidden)) * self.feed_forward_scale
+        attended = self._attend(tokens, mask, rotary)
+        tokens = self.attention_norm(tokens + self._branch(attended, self.attention_scale))
+        hidden = dropout(F.gelu(self.expand(tokens)), self.dropout, self.training, inplace=True)
+        fed = self._branch(self.contract(hidden), self.feed_forward_scale)
         return self.feed_forward_norm(tokens + fed)
 
     def _attend(self, tokens: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        query, key, value = (
-            projection(tokens).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for projection in (self.query, self.key, self.value)
-        )
+        three = (self.query, self.key, self.value)  # one matmul is faster than three
+        weight = torch.cat([projection.weight for projection in three])
+        bias = torch.cat([projection.bias for projection in three])
+        projected = F.linear(tokens, weight, bias).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = projected.transpose(1, 3).unbind(2)  # each (B, H, T, Dh)
         query, key = rotate(query, rotary), rotate(key, rotary)
-        dropout = self.dropout if self.training else 0.0
-        heads = local_attention(query, key, value, mask, self.window, dropout)
+        dropped = self.dropout if self.training else 0.0
+        heads = local_attention(query, key, value, mask, self.window, dropped)
         return self.out(heads.transpose(1, 2).flatten(2))
 
-    def _branch(self, branch: Tensor) -> Tensor:
-        """Dropout, then stochastic depth: the branch of a whole clip is left out at random."""
-        branch = F.dropout(branch, self.dropout, self.training)
-        if not self.training or self.drop_path == 0.0:
-            return branch
-        kept = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(1.0 - self.drop_path)
-        return branch * kept / (1.0 - self.drop_path)
+    def _branch(self, branch: Tensor, scale: Tensor) -> Tensor:
+        """Dropout, LayerScale and stochastic depth: a clip's whole branch is left out at random."""
+        branch = dropout(branch, self.dropout, self.training)
+        if self.training and self.drop_path > 0.0:
+            kept = branch.new_empty(branch.shape[0], 1, 1).bernoulli_(1.0 - self.drop_path)
+            scale = scale * (kept / (1.0 - self.drop_path))  # (B, 1, D): smaller than the branch
+        return branch * scale
 
 
 class SignEncoder(nn.Module):

@@ -1,0 +1,58 @@
+"""Dropout with few random bits: its statistics, its gradient, its seed."""
+
+import pytest
+import torch
+
+from sign2gpt.model.dropout import dropout
+from sign2gpt.model.local_attention import local_attention
+
+SIZE = (3, 150_001)  # several chunks, no multiple of four
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_zero_with_probability_p_and_the_mean_stays(p, dtype, inplace):
+    torch.manual_seed(0)
+    values = torch.ones(SIZE, dtype=dtype)
+    kept = dropout(values, p, inplace=inplace)
+    spread = (p * (1 - p) / kept.numel()) ** 0.5
+    assert float((kept == 0).float().mean()) == pytest.approx(p, abs=5 * spread)
+    assert float(kept.float().mean()) == pytest.approx(1.0, abs=5 * spread / (1 - p) + 4e-3 * p)
+    assert kept.unique().tolist() == pytest.approx([0.0, 1 / (1 - p)], rel=4e-3)
+    neighbours = (kept[:, 1:] == 0) & (kept[:, :-1] == 0)
+    assert float(neighbours.float().mean()) == pytest.approx(p * p, rel=0.05)
+
+
+def test_gradient_passes_where_values_did():
+    values = torch.randn(SIZE, requires_grad=True)
+    for inplace in (False, True):
+        kept = dropout(values * 1.0, 0.3, inplace=inplace)
+        (gradient,) = torch.autograd.grad(kept.sum(), values)
+        torch.testing.assert_close(gradient * values, kept)
+
+
+def test_seed_of_torch_sets_the_draw_and_evaluation_draws_nothing():
+    values = torch.randn(SIZE)
+    torch.manual_seed(3)
+    first, second = dropout(values, 0.1), dropout(values, 0.1)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(values, 0.1), first) and not torch.equal(first, second)
+    assert dropout(values, 0.1, training=False) is values
+    assert torch.equal(dropout(values, 0.0), values)
+    assert not dropout(values, 1.0).any()
+
+
+@pytest.mark.parametrize("length", [24, 300])  # dense and in blocks
+def test_attention_weights_drop_out_with_probability_p(length):
+    torch.manual_seed(0)
+    zeros = torch.zeros(2, 4, length, 8)  # every weight is 1 / 7
+    values = torch.eye(8).repeat(length // 8 + 1, 1)[:length].expand(2, 4, -1, -1)
+    mask = torch.ones(2, length, dtype=torch.bool)
+    weights = local_attention(zeros, zeros, values, mask, 7, 0.25)[:, :, 3:-3]
+    seen = local_attention(zeros, zeros, values, mask, 7, 0.0)[:, :, 3:-3] > 0
+    kept = weights[seen]
+    assert float((kept == 0).float().mean()) == pytest.approx(
+        0.25, abs=0.03 if length < 99 else 0.01
+    )
+    assert float(kept.mean()) == pytest.approx(1 / 7, rel=0.04 if length < 99 else 0.01)
