@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -83,25 +84,31 @@ class ClipAugment:
         theta = self._draw_geometry(height, width, generator).to(frames.device)
         colour = self._draw_colour(frames, generator)
         grid = functional.affine_grid(theta[None], [1, 3, *shape], align_corners=False)
-        augmented = frames.new_empty(len(frames), 3, *shape)
         pixels = height * width
         at_once = min(len(frames), max(1, _PIXELS_AT_ONCE // pixels))
+        # Memory that is taken once: with a fresh piece for every step, the system's handing out of
+        # pages takes as long as the work. Large arrays of numpy come in huge pages.
+        augmented = torch.from_numpy(np.empty((len(frames), 3, *shape), np.uint8))
+        augmented = augmented.to(frames.device)
         planes = torch.empty(3 * at_once, pixels + _BETWEEN_PLANES, device=frames.device)
+        coloured = torch.empty(at_once, 3, math.prod(shape), device=frames.device)
+        narrowed = torch.empty(coloured.shape, dtype=torch.int16, device=frames.device)
         for start in range(0, len(frames), at_once):
             part = frames[start : start + at_once]
+            count = len(part)
             # Frames laid side by side as channels: the grid is read once for all of them. Bytes are
             # laid so before they are widened: a quarter as much to move.
-            stacked = planes[: 3 * len(part), :pixels]
+            stacked = planes[: 3 * count, :pixels]
             stacked.copy_(part.contiguous().view(-1, pixels))
             stacked = stacked.view(1, -1, height, width)
             sampled = functional.grid_sample(stacked, grid, align_corners=False)
-            sampled = sampled.view(len(part), 3, -1)
+            sampled = sampled.view(count, 3, -1)
             if colour is not None:
                 matrix, offset = colour
-                sampled = (matrix @ sampled).add_(offset[:, None])
+                sampled = torch.matmul(matrix, sampled, out=coloured[:count]).add_(offset[:, None])
             # By way of int16, as torch narrows float to uint8 number by number.
-            rounded = sampled.round_().clamp_(0, 255).to(torch.int16)
-            augmented[start : start + len(part)] = rounded.view(-1, 3, *shape)
+            narrowed[:count] = sampled.round_().clamp_(0, 255)
+            augmented[start : start + count] = narrowed[:count].view(-1, 3, *shape)
         return augmented
 
     def _draw_geometry(self, height: int, width: int, generator: torch.Generator) -> Tensor:
