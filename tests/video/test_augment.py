@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from sign2gpt.errors import UserError
 from sign2gpt.video.augment import ClipAugment
@@ -132,3 +133,50 @@ def test_jitter_parts(part: str) -> None:
 def test_wrong_numbers_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
         ClipAugment(**wrong)  # type: ignore[arg-type]
+
+
+def frame_by_frame(
+    augment: ClipAugment, frames: Tensor, draws: torch.Generator, size: int
+) -> Tensor:
+    """The same draws, each frame sampled and coloured on its own in plain float arithmetic."""
+    height, width = frames.shape[2:]
+    theta = augment._draw_geometry(height, width, draws)
+    colour = augment._draw_colour(frames, draws)
+    grid = functional.affine_grid(theta[None], [1, 3, size, size], align_corners=False)
+    plain = []
+    for frame in frames.double():
+        pixels = functional.grid_sample(frame[None], grid.double(), align_corners=False)[0]
+        if colour is not None:
+            matrix, offset = (part.double() for part in colour)
+            pixels = torch.einsum("ij,jhw->ihw", matrix, pixels) + offset[:, None, None]
+        plain.append(pixels.round().clamp(0, 255).to(torch.uint8))
+    return torch.stack(plain)
+
+
+@pytest.mark.parametrize("shape", [(5, 256, 256), (33, 40, 56), (2, 400, 400)])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_like_frame_by_frame(shape: tuple[int, int, int], last: bool, seed: int) -> None:
+    count, height, width = shape
+    noise = torch.randint(0, 256, (count, height, width, 3), generator=generator(seed))
+    frames = noise.to(torch.uint8).permute(0, 3, 1, 2)
+    frames = frames if last else frames.contiguous()  # colours may lie last, or as planes
+    augment = ClipAugment(jitter_prob=0.7, rotation_prob=0.7)
+    fast = augment(frames, generator(seed), 224)
+    plain = frame_by_frame(augment, frames, generator(seed), 224)
+    off = (fast.int() - plain.int()).abs()
+    assert off.max() <= 1 and (off > 0).float().mean() < 1e-3
+
+
+def test_contrast_is_about_the_clips_mean_grey() -> None:
+    frames = torch.randint(0, 256, (7, 33, 41, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    matrix, offset = (
+        only(jitter_prob=1, contrast=0.5, brightness=0, saturation=0, hue=0)._draw_colour(
+            frames, generator()
+        )
+        or ()
+    )
+    luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+    grey = luma @ frames.double().mean(dim=(0, 2, 3))
+    # What contrast leaves alone is the clip's mean grey.
+    assert torch.allclose(matrix.double() @ grey.expand(3) + offset, grey.expand(3), atol=1e-2)

@@ -2,9 +2,10 @@
 
 Shapes: T frames returned, H height, W width.
 
-A file is walked twice: once without decoding, for its time stamps (which say how many frames to
-return and whether the file is whole), and once decoding, where only the frames that are returned
-are converted to RGB. Frames are chosen by presentation time, so a variable rate needs no care.
+A file's packets are walked for their time stamps (which say how many frames to return and whether
+the file is whole), then decoded, where frames that are neither returned nor needed by others are
+left out, and only those that are returned are converted to RGB. Frames are chosen by presentation
+time, so a variable rate needs no care.
 """
 
 import math
@@ -18,18 +19,16 @@ import numpy as np
 
 from sign2gpt.errors import UserError
 from sign2gpt.video.convert import FrameConverter, ImageConverter, Size
+from sign2gpt.video.packets import HOW_TO_MEND, VideoPackets
 from sign2gpt.video.sample import evenly, frame_count, nearest
 from sign2gpt.video.source import ClipBytes, ClipSource, as_source
 from sign2gpt.video.timeline import (
-    HOW_TO_MEND,
     Span,
     Timeline,
     cut_short,
     file_timeline,
     folder_timeline,
     images_of,
-    open_video,
-    seek,
 )
 
 _MOST_FRAMES = 20_000  # 26 minutes at 12.5 a second: not a sentence, and more than memory holds
@@ -136,7 +135,7 @@ def open_clip(
         timeline = folder_timeline(path, images, source_fps, span)
         images = images[timeline.skipped :]
     else:
-        timeline = file_timeline(path, span)
+        packets, timeline = _walked(path, span)
     fps = timeline.fps if steady and fps is None else fps
     wanted = _target_times(timeline, fps, max_frames, path)
     targets = wanted if max_frames is None else wanted[evenly(len(wanted), max_frames)]
@@ -147,7 +146,7 @@ def open_clip(
             for index in nearest(timeline.times, targets)
         )
     else:
-        frames = _decode(path, timeline, targets, size, span)
+        frames = _decode(packets, timeline, targets, size, span)
     rate = (fps or timeline.fps) * len(targets) / len(wanted)  # lower where the cap thins out
     return FrameStream(len(targets), rate, timeline.duration, frames)
 
@@ -161,8 +160,8 @@ def probe_clip(path: ClipSource | str, *, source_fps: float | None = None) -> Cl
         timeline = folder_timeline(path, images, source_fps)
         height, width = ImageConverter(None)(images[0]).shape[:2]
     else:
-        timeline = file_timeline(path)
-        _, first = next(_decode(path, timeline, np.zeros(1), None, whole=False))
+        packets, timeline = _walked(path, None)
+        _, first = next(_decode(packets, timeline, np.zeros(1), None, whole=False))
         height, width = first.shape[:2]
     return ClipInfo(len(timeline.times), timeline.fps, width, height, timeline.duration)
 
@@ -194,6 +193,15 @@ def _check(
         raise UserError(f"The clip {path} is neither a file nor a folder; {HOW_TO_MEND}.")
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"The clip {path} is an empty file; copy or download it again.")
+
+
+def _walked(path: ClipSource, span: Span | None) -> tuple[VideoPackets, Timeline]:
+    packets = VideoPackets(path)
+    try:
+        return packets, file_timeline(packets, span)
+    except BaseException:
+        packets.close()
+        raise
 
 
 def _target_times(
@@ -228,7 +236,7 @@ def _nearest(
 
 
 def _decode(
-    path: ClipSource,
+    packets: VideoPackets,
     timeline: Timeline,
     targets: np.ndarray,
     size: Size,
@@ -236,16 +244,15 @@ def _decode(
     whole: bool = True,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Decode a file and convert the frames nearest to `targets`; UserError where it breaks off."""
-    container, stream = open_video(path)
-    convert = FrameConverter(size, float(stream.sample_aspect_ratio or 1))
+    convert = FrameConverter(size, float(packets.stream.sample_aspect_ratio or 1))
+    start = 0.0 if span is None or timeline.origin is None else span[0]
+    unneeded = timeline.unneeded(nearest(timeline.times, targets))
     decoded, last = 0, 0.0
     end = float(timeline.times[-1])
 
     def shown() -> Iterator[tuple[float, Any]]:
         nonlocal decoded, last
-        if span is not None and timeline.origin is not None:
-            seek(container, stream, span[0])
-        for frame in container.decode(stream):
+        for frame in packets.decode(start, unneeded):
             if timeline.origin is None or frame.time is None:
                 time = (decoded - timeline.skipped) / timeline.fps
             else:
@@ -261,16 +268,17 @@ def _decode(
                 return
 
     given, source, image = 0, None, np.empty(0, dtype=np.uint8)
-    with container:
-        try:
-            for time, frame in _nearest(shown(), targets):
-                if frame is not source:
-                    source, image = frame, convert(frame)
-                given += 1
-                yield time, image
-        except (av.FFmpegError, OSError) as error:
-            raise cut_short(path, decoded) from error
+    try:
+        for time, frame in _nearest(shown(), targets):
+            if frame is not source:
+                source, image = frame, convert(frame)
+            given += 1
+            yield time, image
+    except (av.FFmpegError, OSError) as error:
+        raise cut_short(packets.path, decoded) from error
+    finally:
+        packets.close()
     # A decoder may pass over frames before the first key frame of a healthy file, so it is the
     # end that has to be reached, not the count.
     if not given or (whole and last < end - 3 / timeline.fps - 0.1):
-        raise cut_short(path, decoded)
+        raise cut_short(packets.path, decoded)

@@ -1,0 +1,87 @@
+"""Leaving undecoded what no wanted frame needs: fewer packets, the same frames bit for bit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.frame import PictureType
+
+from sign2gpt.video.decode import read_clip
+from sign2gpt.video.encode import STORE_OPTIONS, write_clip
+from sign2gpt.video.packets import VideoPackets
+from sign2gpt.video.timeline import file_timeline
+
+FRAMES = 31
+ENCODINGS = {
+    "store": STORE_OPTIONS,
+    "pyramid": {"preset": "veryfast", "x264-params": "bframes=3:b-pyramid=normal:b-adapt=0"},
+    "many": {"preset": "veryfast", "x264-params": "bframes=7:b-adapt=2:keyint=9:slices=2"},
+    "none": {"preset": "ultrafast", "x264-params": "bframes=0"},
+    "open": {"preset": "veryfast", "x264-params": "open-gop=1:keyint=8:bframes=2"},
+    "fields": {"preset": "veryfast", "x264-params": "interlaced=1:bframes=2"},
+}
+
+
+def moving_noise() -> Iterator[np.ndarray]:
+    texture = np.random.default_rng(0).integers(0, 256, (64, 160, 3), dtype=np.uint8)
+    for index in range(FRAMES):
+        yield texture[:, 3 * index : 3 * index + 64]
+
+
+@pytest.fixture(params=ENCODINGS)
+def clip(request: Any, tmp_path: Path) -> Path:
+    path = tmp_path / f"{request.param}.mp4"
+    write_clip(path, moving_noise(), 25, ENCODINGS[request.param])
+    return path
+
+
+def every_frame(path: Path) -> np.ndarray:
+    """All frames, decoded one after the other with nothing left out."""
+    with av.open(str(path)) as container:
+        frames = container.decode(video=0)
+        images = [f.reformat(format="rgb24", interpolation="AREA").to_ndarray() for f in frames]
+    return np.stack(images)
+
+
+@pytest.mark.parametrize("fps", [25, 12.5, 25 / 3, 5, 1])
+def test_frames_are_those_of_a_whole_decoding(clip: Path, fps: float) -> None:
+    wanted = every_frame(clip)[:: round(25 / fps)]
+    assert np.array_equal(read_clip(clip, fps=fps).frames, wanted)
+
+
+@pytest.mark.parametrize("cap", [1, 2, 7])
+def test_a_cap_leaves_no_needed_frame_out(clip: Path, cap: int) -> None:
+    read = read_clip(clip, max_frames=cap)
+    chosen = np.rint(read.times * 25).astype(int)
+    assert np.array_equal(read.frames, every_frame(clip)[chosen])
+
+
+def test_at_half_the_rate_half_of_a_stored_clip_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, moving_noise(), 25)
+    packets = VideoPackets(path)
+    timeline = file_timeline(packets)
+    assert timeline.unreferenced is not None
+    assert timeline.unreferenced.tolist() == [index % 2 == 1 for index in range(FRAMES)]
+    unneeded = timeline.unneeded(np.arange(0, FRAMES, 2))
+    frames = list(packets.decode(unwanted=unneeded))
+    assert len(unneeded) == FRAMES // 2 and len(frames) == FRAMES - FRAMES // 2
+    # Where the frames between are the wanted ones, they and those they refer to are decoded.
+    assert not timeline.unneeded(np.arange(1, FRAMES, 2))
+
+
+def test_the_frame_types_of_the_encoder_agree(clip: Path) -> None:
+    # What says that it is referred to by none is a B picture; the reverse does not hold.
+    timeline = file_timeline(VideoPackets(clip))
+    assert timeline.unreferenced is not None
+    with av.open(str(clip)) as container:
+        kinds = [PictureType(frame.pict_type).name for frame in container.decode(video=0)]
+    assert {kinds[i] for i in np.flatnonzero(timeline.unreferenced)} <= {"B"}
+
+
+def test_other_codecs_leave_nothing_out(write_clip: Any) -> None:
+    timeline = file_timeline(VideoPackets(write_clip("clip.webm", 6)))
+    assert not timeline.unneeded(np.array([0]))
