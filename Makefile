@@ -1,4 +1,5 @@
-# Two commands: `make demo` (learn and translate an invented sign language) and `make test`.
+# `make demo` (learn and translate an invented sign language), `make test`, and `make bench`
+# (our fast paths against textbook code; `make bench ROWS=sign_encoder` for one row).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ else
 TORCH := $(PIP) torch
 endif
 
-.PHONY: install demo test clean
+.PHONY: install demo test bench clean
 
 install: $(VENV)/.installed-demo
 
@@ -25,6 +26,9 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest -n auto
+
+bench: install
+	$(BIN)/python -m benchmarks $(ROWS)
 
 $(VENV)/.torch: constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,14 @@
+"""Our fast paths against textbook code, one row a file: `python -m benchmarks [ROW ...]`.
+
+A row is a module here that declares
+
+    TITLE    what is measured, for the table
+    CHECK    keyword arguments of `build` for a shape that runs in a moment and draws no random
+             numbers: there `naive` and `fast` must return the same values (a test holds it)
+    SHAPES   {name in the table: keyword arguments of `build`}
+    build    (device, **shape) -> harness.Case
+"""
+
+from pathlib import Path
+
+ROWS = sorted({path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"harness"})

@@ -1,0 +1,208 @@
+"""Times a fast path against a naive one, and against the least that the work must take.
+
+Both run in the same process in turns, and what counts is the median of the pairs' ratios: a busy
+machine slows both. Extra memory is that of one call in a fresh process of its own.
+"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+STATUS = Path("/proc/self/status")
+
+
+@dataclass
+class Work:
+    """The least that must be done: matmul operations (2 m n k each) and bytes read and written."""
+
+    operations: float = 0.0
+    dtype: torch.dtype = torch.float32
+    bytes: float = 0.0
+
+    def seconds(self, rates: dict[str, float]) -> float:
+        """The slower of the two, at the machine's own rates."""
+        compute = self.operations / rates[str(self.dtype).removeprefix("torch.")]
+        return max(compute, self.bytes / rates["bytes"])
+
+
+@dataclass
+class Target:
+    """What a shape has to reach; None where it is only stated."""
+
+    speed: float | None = None  # at least this many times as fast as naive
+    memory: float | None = None  # at most this share of naive's extra memory
+    per_second: float | None = None  # at least this many items a second
+
+
+@dataclass
+class Case:
+    """One shape of a row. `naive` is None where textbook code cannot run at all."""
+
+    fast: Callable[[], Any]
+    naive: Callable[[], Any] | None
+    floor: Work | Callable[[], Any]  # work to be computed, or code that does only what must be done
+    items: int = 1  # a call's tokens, frames, clips ...
+    unit: str = "call"
+    target: Target | None = None
+    tolerance: float = 1e-5  # absolute and relative, of fast's values against naive's
+    memory: bool = True  # measure extra memory too
+
+
+def the_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Wall time of one call, whatever it left running on the device included."""
+    _synchronise()
+    start = time.perf_counter()
+    result = call()
+    _synchronise()
+    elapsed = time.perf_counter() - start
+    del result  # freeing is not the call's
+    return elapsed
+
+
+def measure_rates(device: torch.device) -> dict[str, float]:
+    """Best matmul operations a second by dtype, and bytes a second of a large copy."""
+    rates = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        size = 8192 if device.type == "cuda" else 2048
+        left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        rates[str(dtype).removeprefix("torch.")] = (
+            2 * size**3 / _best(lambda a, b: a @ b, left, right)
+        )
+    source = torch.ones(2**28, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    rates["bytes"] = 2 * source.numel() / _best(lambda a, b: a.copy_(b), target, source)
+    return rates
+
+
+def measure_pairs(case: Case, budget: float = 15.0, most: int = 31) -> dict[str, list[float]]:
+    """Seconds of each variant, taken in turns until `budget` seconds are spent, at least 3 times.
+
+    The order within a pair alternates; the first round warms up and is not counted.
+    """
+    variants = {"fast": case.fast}
+    if case.naive is not None:
+        variants["naive"] = case.naive
+    if callable(case.floor):
+        variants["floor"] = case.floor
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for call in variants.values():
+        seconds(call)
+    start = time.perf_counter()
+    for turn in range(most):
+        if turn >= 3 and time.perf_counter() - start > budget:
+            break
+        for name in sorted(variants, reverse=bool(turn % 2)):
+            taken[name].append(seconds(variants[name]))
+    return taken
+
+
+def measure(row: str, name: str, rates: dict[str, float]) -> dict[str, Any]:
+    """Everything about one shape of a row, ready for JSON."""
+    module = import_module(f"benchmarks.{row}")
+    case: Case = module.build(the_device(), **module.SHAPES[name])
+    taken = measure_pairs(case)
+    fast = median(taken["fast"])
+    floor = median(taken["floor"]) if "floor" in taken else case.floor.seconds(rates)  # type: ignore[union-attr]
+    found: dict[str, Any] = {
+        "repeats": len(taken["fast"]),
+        "fast_seconds": fast,
+        "floor_seconds": floor,
+        "over_floor": fast / floor,
+        "items_per_second": case.items / fast,
+        "unit": case.unit,
+        "target": vars(case.target) if case.target else None,
+    }
+    if "naive" in taken:
+        found["naive_seconds"] = median(taken["naive"])
+        ratios = [n / f for n, f in zip(taken["naive"], taken["fast"], strict=True)]
+        found["speed"] = median(ratios)
+        found["speed_range"] = [min(ratios), max(ratios)]
+    if case.memory:
+        variants = [variant for variant in ("fast", "naive") if getattr(case, variant)]
+        del case
+        for variant in variants:
+            found[f"{variant}_bytes"] = _in_fresh_process(row, name, variant)
+    return found
+
+
+def extra_memory(row: str, name: str, variant: str) -> int:
+    """Bytes that one call needs at most beside its inputs, in this process: start a fresh one.
+
+    On a CPU the kernel's high-water mark of resident memory, set back before the call: it sees what
+    libraries take beside torch's allocator, which torch's profiler does not. `ru_maxrss` would also
+    count the parent process (Linux keeps it across exec) and the making of the inputs.
+    """
+    module = import_module(f"benchmarks.{row}")
+    device = the_device()
+    getattr(module.build(device, **module.CHECK), variant)()  # libraries load their kernels
+    call = getattr(module.build(device, **module.SHAPES[name]), variant)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to VmRSS
+    before = _status("VmRSS")
+    call()
+    return _status("VmHWM") - before
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    return {
+        "cpu": model[1].strip() if model else platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "instructions": [
+            flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in text
+        ],
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _best(call: Callable[[Any, Any], Any], *operands: Any, repeats: int = 12) -> float:
+    return min(seconds(lambda: call(*operands)) for _ in range(repeats))
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _status(key: str) -> int:
+    found = re.search(rf"{key}:\s*(\d+) kB", STATUS.read_text())
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def _in_fresh_process(row: str, name: str, variant: str) -> int | None:
+    """None where it cannot be measured: no /proc and no GPU."""
+    if not STATUS.exists() and not torch.cuda.is_available():
+        return None
+    # Freed blocks go back to the system at once, so that resident memory is memory in use.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    code = f"import benchmarks.harness as h; print(h.extra_memory({row!r}, {name!r}, {variant!r}))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return int(done.stdout.split()[-1])

@@ -1,0 +1,102 @@
+"""Sign encoder, forward and backward in training: window attention in blocks against dense masks.
+
+Naive is the same encoder whose attention builds the (T, T) band mask and calls
+`scaled_dot_product_attention` once, as textbook code does.
+"""
+
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.harness import Case, Target, Work
+from sign2gpt.model import Sign2GPTConfig
+from sign2gpt.model.sign_encoder import SignEncoder
+
+TITLE = "Sign encoder, forward + backward, B=4, width 512, 4 layers, window 7, dropout 0.1"
+CLIPS = 4
+
+
+def _shape(tokens: int, dtype: str = "float32", **more: Any) -> dict[str, Any]:
+    return {"tokens": tokens, "dtype": dtype, **more}
+
+
+CHECK = _shape(150, dropout=0.0)
+SHAPES = {
+    "T=128, fp32": _shape(128, target=Target(speed=1.0)),
+    "T=512, fp32": _shape(512),
+    "T=1,024, fp32": _shape(1024),
+    "T=2,048, fp32": _shape(2048, target=Target(speed=4.0, memory=0.25)),
+    "T=128, bf16": _shape(128, "bfloat16"),
+    "T=512, bf16": _shape(512, "bfloat16"),
+    "T=2,048, bf16": _shape(2048, "bfloat16"),
+    "T=16,384, fp32; naive: 64 times T=256": _shape(16384, pieces=64, target=Target(speed=1 / 1.3)),
+    "T=32,768, fp32": _shape(32768, naive=False),
+}
+
+
+def dense_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, window: int, dropout_p: float = 0.0
+) -> Tensor:
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    distance = (positions[:, None] - positions[None, :]).abs()
+    allowed = (distance <= window // 2) & mask[:, None, None, :]
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout_p)
+
+
+def build(
+    device: torch.device,
+    tokens: int,
+    dtype: str,
+    dropout: float = 0.1,
+    pieces: int = 1,
+    naive: bool = True,
+    target: Target | None = None,
+) -> Case:
+    """`pieces` > 1: naive is our own encoder on T / pieces tokens, that many times."""
+    torch.manual_seed(0)
+    config = Sign2GPTConfig(sign_dropout=dropout, sign_drop_path=dropout)
+    encoder = SignEncoder(config).to(device).train()
+    weights = list(encoder.parameters())
+
+    def step(length: int) -> tuple[Tensor, ...]:
+        frames, counts = inputs[length]
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+            features, _ = encoder(frames, counts)
+        gradients = torch.autograd.grad(features.float().square().mean(), [frames, *weights])
+        return features.detach(), *gradients
+
+    def dense() -> tuple[Tensor, ...]:
+        with patch("sign2gpt.model.sign_encoder.local_attention", dense_attention):
+            return step(tokens)
+
+    def in_pieces() -> None:
+        for _ in range(pieces):
+            step(tokens // pieces)
+
+    inputs = {
+        length: (
+            torch.randn(CLIPS, length, config.sign_hidden_size, device=device, requires_grad=True),
+            torch.full((CLIPS,), length, device=device),
+        )
+        for length in {tokens, tokens // pieces}
+    }
+    return Case(
+        fast=lambda: step(tokens),
+        naive=(in_pieces if pieces > 1 else dense) if naive else None,
+        floor=Work(_operations(config, tokens), getattr(torch, dtype)),
+        items=CLIPS * tokens,
+        unit="token",
+        target=target,
+        memory=pieces == 1,
+    )
+
+
+def _operations(config: Sign2GPTConfig, tokens: int) -> float:
+    """Matmuls forward (linear layers, and each token's own window) and twice that backward."""
+    width, inner = config.sign_hidden_size, config.sign_intermediate_size
+    a_token = 2 * (4 * width * width + 2 * width * inner + 2 * config.attention_window * width)
+    full, half = config.downsample_after, config.num_sign_layers - config.downsample_after
+    return 3 * CLIPS * tokens * (full + half / 2) * a_token
