@@ -1,0 +1,58 @@
+"""Dropout that is cheap on a CPU, in time and in memory.
+
+torch draws 64 random bits a value there, one after the other, and keeps a float a value for the way
+back. Here 16 bits are drawn, and drawn again on the way back: only their seed is kept.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_LEVELS = 2**16
+_CHUNK = 2**17  # values whose bits and factors stay in the processor's cache
+
+
+def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = False) -> Tensor:
+    """`F.dropout`: each value is zero with probability p, the others grow so that the mean stays.
+
+    On a CPU p is rounded to a multiple of 2^-16 (and the others grow by as much as that takes); the
+    seed comes from torch's default generator, so that `torch.manual_seed` sets it. `inplace` may
+    overwrite the values: right where the operation that made them does not need them backward.
+    """
+    dropped = round(p * _LEVELS)
+    if not training or dropped in (0, _LEVELS) or values.device.type != "cpu":
+        return F.dropout(values, p, training)
+    seed = int(torch.randint(2**62, ()))
+    return _Dropout.apply(values, dropped, seed, inplace)
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, dropped: int, seed: int, inplace: bool) -> Tensor:
+        ctx.dropped, ctx.seed = dropped, seed
+        if inplace and values.is_contiguous():
+            ctx.mark_dirty(values)
+        else:
+            values = values.clone(memory_format=torch.contiguous_format)
+        return _drop_(values, dropped, seed)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        return _drop_(gradient, ctx.dropped, ctx.seed), None, None, None
+
+
+def _drop_(values: Tensor, dropped: int, seed: int) -> Tensor:
+    """Contiguous values, in place: times 0 or 1 / (1 - p), as the seed says."""
+    generator = torch.Generator().manual_seed(seed)
+    size = min(_CHUNK, values.numel())
+    bits = torch.empty(-(-size // 4), dtype=torch.int64)
+    levels, factors = bits.view(torch.int16), torch.empty(size, dtype=values.dtype)
+    for part in values.view(-1).split(_CHUNK):
+        bits.random_(-(2**63), None, generator=generator)
+        kept = factors[: len(part)]
+        torch.ge(levels[: len(part)], dropped - _LEVELS // 2, out=kept)
+        part.mul_(kept.mul_(_LEVELS / (_LEVELS - dropped)))
+    return values
