@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
 from sign2gpt.model.lora import AdaptedLinear
-from sign2gpt.model.spatial import ELSEWHERE
+from sign2gpt.model.spatial import FRAMES_AT_ONCE
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def plan(recipe: Recipe) -> Plan:
     frames = _mean_frames(recipe, rows.get("train", []))
     half = 0.5 if arguments.bf16 else 1.0
     # Beyond one group of frames, what is kept grows with the batch alone.
-    few = ELSEWHERE // frames + 1
+    few = FRAMES_AT_ONCE // frames + 1
     shapes, kept = _one_batch(recipe, model, few, frames)
     a_clip = (_one_batch(recipe, model, 2 * few, frames)[1] - kept) / few
     fixed = half * (kept - few * a_clip) + (_copies(model, recipe) if arguments.bf16 else 0.0)
@@ -97,7 +97,7 @@ def plan(recipe: Recipe) -> Plan:
     training = weights + 3 * 4 * trainable
 
     def passing(clips: int) -> float:
-        return half * _passing(recipe, model, min(clips * frames, ELSEWHERE))
+        return half * _passing(recipe, model, min(clips * frames, FRAMES_AT_ONCE))
 
     def fits(card: int) -> int:
         room = _MARGIN * card * 1e9 - training - fixed
@@ -188,8 +188,7 @@ def _passing(recipe: Recipe, model: Sign2GPTPreTrainedModel, frames: int) -> flo
     loss over the head, whichever is more."""
     again, chunk = 0, 0
     spatial = model.spatial_model
-    reads = recipe.train_on is not TrainOn.sign_features and spatial.reader.storable
-    if reads and spatial.config.spatial_lora_layers and not spatial.config.train_backbone:
+    if recipe.train_on is not TrainOn.sign_features and spatial.recomputes:
         tokens = (_image_size(recipe) // spatial.config.vision_config.patch_size) ** 2 + 1
         with _kept_for_backward(model) as kept, torch.device("meta"):
             spatial.reader.above(torch.empty(frames, tokens, spatial.reader.width))
