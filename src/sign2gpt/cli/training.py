@@ -66,12 +66,13 @@ def _print_plan(recipe: Recipe) -> None:
     print(f"Batch   clips of {planned.frames} sampled frames")
     for name, shape in planned.shapes.items():
         print(f"        {name:<34}{', '.join(f'{size:,}' for size in shape)}")
-    whole = planned.training_gb + planned.activations_gb
     print(
-        f"Memory  about {whole:.1f} GB: {planned.weights_gb:.1f} of weights, "
+        f"Memory  about {planned.whole_gb:.1f} GB: {planned.weights_gb:.1f} of weights, "
         f"{planned.training_gb - planned.weights_gb:.1f} of gradients and optimiser, "
-        f"{planned.activations_gb:.1f} of activations"
+        f"{planned.activations_gb:.1f} of activations, {planned.passing_gb:.1f} for a moment"
     )
+    for card, clips in planned.batches.items():
+        print(f"        {card:>2} GB hold {f'a batch of {clips:,}' if clips else 'not one clip'}")
 
 
 def _print_parameters(table: dict[str, tuple[int, int]]) -> None:

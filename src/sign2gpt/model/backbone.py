@@ -15,12 +15,12 @@ from copy import deepcopy
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
+from sign2gpt.model.dinov2_block import ReadyBlocks
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter, adapt, linear_names
 
 SPATIAL_LORA_STD = 0.02
@@ -194,6 +194,7 @@ class ClassTokenReader:
         self.width = config.vision_config.hidden_size
         self.adapts = config.spatial_lora_layers > 0
         self.first_adapted = len(backbone.encoder.layer) - config.spatial_lora_layers
+        self.blocks = ReadyBlocks(backbone.encoder.layer)
         self._interpolated: tuple[tuple, Tensor] | None = None
 
     def adapt(self) -> None:
@@ -203,8 +204,8 @@ class ClassTokenReader:
         tokens = self._embed(frames)
         if not self.adapts:
             return self._class_token(tokens, first=0)[:, None]
-        for block in self.backbone.encoder.layer[: self.first_adapted]:
-            tokens = block(tokens)
+        for index in range(self.first_adapted):
+            tokens = self.blocks(index, tokens)
         return tokens
 
     def above(self, frame_tokens: Tensor) -> Tensor:
@@ -239,26 +240,10 @@ class ClassTokenReader:
 
     def _class_token(self, tokens: Tensor, first: int) -> Tensor:
         """Blocks from `first` on and the final norm: (N, P, C) -> class token (N, C)."""
-        blocks = self.backbone.encoder.layer
-        for block in blocks[first:-1]:
-            tokens = block(tokens)
-        last = blocks[-1]
-        attention = last.attention
-        normed = last.norm1(tokens)
-        query, key, value = (
-            projection(part).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
-            for projection, part in (
-                (attention.q_proj, normed[:, :1]),
-                (attention.k_proj, normed),
-                (attention.v_proj, normed),
-            )
-        )
-        dropout = attention.attention_dropout if attention.training else 0.0
-        heads = F.scaled_dot_product_attention(query, key, value, None, dropout)
-        attended = attention.o_proj(heads.transpose(1, 2).flatten(2))
-        token = tokens[:, :1] + last.drop_path(last.layer_scale1(attended))
-        token = token + last.drop_path(last.layer_scale2(last.mlp(last.norm2(token))))
-        return self.backbone.layernorm(token)[:, 0]
+        last = len(self.blocks.blocks) - 1
+        for index in range(first, last):
+            tokens = self.blocks(index, tokens)
+        return self.backbone.layernorm(self.blocks(last, tokens, class_token_alone=True))[:, 0]
 
 
 class WholeReader:

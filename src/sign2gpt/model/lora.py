@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sign2gpt.model.dropout import dropout
+
 
 class LowRankAdapter(nn.Module):
     """The update alpha / R * B A of a linear layer: A (R, I) normal, B (O, R) zero at first.
@@ -50,6 +52,11 @@ class LowRankAdapter(nn.Module):
         shared = self._shared[0]
         return self.lora_a if shared is None else shared.lora_a
 
+    @property
+    def drops(self) -> bool:
+        """Whether its input is dropped at random now."""
+        return self.training and self.dropout > 0
+
     def apply_to(self, linear: "AdaptedLinear", inputs: Tensor, bias: bool = True) -> Tensor:
         """Inputs (N, I) through a layer's frozen weight plus this update -> (N, O).
 
@@ -57,12 +64,11 @@ class LowRankAdapter(nn.Module):
         over all rows in place of three, which outweighs the gradient of a whole weight.
         """
         rows = inputs.numel() // inputs.shape[-1]
-        drops = self.training and self.dropout > 0
-        if linear.held is None and not drops and rows >= linear.out_features:
+        if linear.held is None and not self.drops and rows >= linear.out_features:
             update = (self.lora_b @ self.down) * self.scale
             weight = linear.weight + update.to(linear.weight.dtype)
             return F.linear(inputs, weight, linear.bias if bias else None)
-        narrow = F.linear(F.dropout(inputs, self.dropout, self.training), self.down)
+        narrow = F.linear(dropout(inputs, self.dropout, self.training), self.down)
         return linear.product(inputs, bias) + F.linear(narrow * self.scale, self.lora_b)
 
 

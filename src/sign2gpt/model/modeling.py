@@ -26,6 +26,7 @@ from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel, count_parameters
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.decoder import GatedDecoder
 from sign2gpt.model.gated_attention import SignMemory
+from sign2gpt.model.head_loss import head_loss
 from sign2gpt.model.pseudo_gloss_head import PseudoGlossHead
 
 __all__ = [
@@ -312,12 +313,15 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
     def _loss(self, features: Tensor, logits: Tensor | None, labels: Tensor) -> Tensor:
         """Cross-entropy over real targets, in float32; 0 where there is none."""
         real = labels != -100
-        scores = self.decoder.logits(features[real]) if logits is None else logits[real]
-        if not len(scores):
+        smoothing = self.config.label_smoothing
+        head = self.get_output_embeddings()
+        chunked = logits is None and type(head) is nn.Linear and head.bias is None
+        if not bool(real.any()):
             return features.sum() * 0.0
-        return F.cross_entropy(
-            scores.float(), labels[real], label_smoothing=self.config.label_smoothing
-        )
+        if chunked and not head.weight.requires_grad:
+            return head_loss(features[real], head.weight, labels[real], smoothing)
+        scores = self.decoder.logits(features[real]) if logits is None else logits[real]
+        return F.cross_entropy(scores.float(), labels[real], label_smoothing=smoothing)
 
     def _expand_inputs_for_generation(
         self,

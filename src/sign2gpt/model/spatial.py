@@ -11,13 +11,17 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.backbone import build_backbone, check_frame_size
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.lora import LowRankAdapter
 
-FRAMES_AT_ONCE = 64  # without gradients, frames pass in groups: less memory, warmer caches
+# Frames pass in groups: less memory, and on a CPU what a block keeps between two products stays in
+# the cache, in memory that the allocator gives again (beyond 32 MB it asks the system each time).
+FRAMES_AT_ONCE = 64
+VALUES_AT_ONCE = 1_600_000  # on a CPU: 10 frames of 224 x 224, or the tokens of 16 in ViT-S/14
 
 
 class SpatialModel(nn.Module):
@@ -88,7 +92,7 @@ class SpatialModel(nn.Module):
         if frame_tokens is not None:
             self.require_storable()
             frame_tokens = frame_tokens.to(self.projection.weight.dtype)
-            features = self._by_groups(self.reader.above, frame_tokens)
+            features = self._by_groups(self.reader.above, frame_tokens, self.recomputes)
         else:
             check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
             features = self._by_groups(
@@ -126,7 +130,24 @@ class SpatialModel(nn.Module):
                 "spatial_lora_layers to 0."
             )
 
-    def _by_groups(self, run: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or len(frames) <= FRAMES_AT_ONCE:
+    @property
+    def recomputes(self) -> bool:
+        """Whether adapted blocks run again on the way back in place of keeping what they computed:
+        where there are several (of the last one, only the class token counts)."""
+        return self.reader.storable and self.config.spatial_lora_layers > 1
+
+    def _by_groups(
+        self, run: Callable[[Tensor], Tensor], frames: Tensor, recompute: bool = False
+    ) -> Tensor:
+        """`run` on a few frames at a time. With gradients only where it may run twice: a group is
+        computed again on the way back, so that one group's activations are in memory at a time."""
+        grad = torch.is_grad_enabled()
+        size = FRAMES_AT_ONCE
+        if frames.device.type == "cpu":
+            size = max(1, VALUES_AT_ONCE // frames[:1].numel())
+        if len(frames) <= size or (grad and not recompute):
             return run(frames)
-        return torch.cat([run(group) for group in frames.split(FRAMES_AT_ONCE)])
+        groups = frames.split(size)
+        if grad:
+            return torch.cat([checkpoint(run, group, use_reentrant=False) for group in groups])
+        return torch.cat([run(group) for group in groups])

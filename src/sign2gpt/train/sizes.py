@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.data.store import is_store, open_store
-from sign2gpt.model.precision import Precision
+from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
+from sign2gpt.model.lora import AdaptedLinear
+from sign2gpt.model.spatial import FRAMES_AT_ONCE
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 # What a clip is taken to be where the store is not there yet: PHOENIX14T's are as long.
 FRAMES, TEXT_TOKENS, PSEUDO_GLOSSES = 64, 24, 2_533
+CARDS = (8, 12, 24, 80)  # GB of memory that GPUs have
+_MARGIN = 0.9  # of a card; the rest is the driver's, and lost between blocks
+# Of a weight in the language model's linear layers; NF4 has a float32 scale for 64 weights.
+_BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,9 @@ class Plan:
         shapes: of one batch of such clips on its way, by name.
         weights_gb: all weights, in GB: float32, but the language model's as the recipe has them.
         training_gb: the same with gradients and AdamW's two moments of what trains.
-        activations_gb: what the backward pass of that batch needs; half of it with bf16.
+        activations_gb: what is kept for the backward pass of that batch; half of it with bf16.
+        passing_gb: what is there for a moment only: frames computed again, or logits of a chunk.
+        batches: the most such clips in a batch that a card of so many GB holds; 0 = not one.
     """
 
     parameters: dict[str, tuple[int, int]]
@@ -50,6 +58,13 @@ class Plan:
     weights_gb: float
     training_gb: float
     activations_gb: float
+    passing_gb: float
+    batches: dict[int, int]
+
+    @property
+    def whole_gb(self) -> float:
+        """All that is in memory at the worst moment of a step."""
+        return self.training_gb + self.activations_gb + self.passing_gb
 
 
 def plan(recipe: Recipe) -> Plan:
@@ -69,10 +84,24 @@ def plan(recipe: Recipe) -> Plan:
         rows = {split: store.rows(split) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size
     frames = _mean_frames(recipe, rows.get("train", []))
-    shapes, activations = _one_batch(recipe, model, batch, frames)
+    half = 0.5 if arguments.bf16 else 1.0
+    # Beyond one group of frames, what is kept grows with the batch alone.
+    few = FRAMES_AT_ONCE // frames + 1
+    shapes, kept = _one_batch(recipe, model, few, frames)
+    a_clip = (_one_batch(recipe, model, 2 * few, frames)[1] - kept) / few
+    fixed = half * (kept - few * a_clip) + (_copies(model, recipe) if arguments.bf16 else 0.0)
     table = count_parameters(model)
-    everything, trainable = table["total"]
-    weights = 4 * everything - _saved_by_precision(model, recipe.language_precision)
+    trainable = table["total"][1]
+    weights = weight_bytes(model, recipe.language_precision.value)
+    training = weights + 3 * 4 * trainable
+
+    def passing(clips: int) -> float:
+        return half * _passing(recipe, model, min(clips * frames, FRAMES_AT_ONCE))
+
+    def fits(card: int) -> int:
+        room = _MARGIN * card * 1e9 - training - fixed
+        return max(0, int((room - passing(few)) // (half * a_clip)))
+
     a_step = batch * arguments.gradient_accumulation_steps
     steps = math.ceil(len(rows.get("train", [])) / a_step) * arguments.num_train_epochs
     return Plan(
@@ -80,10 +109,24 @@ def plan(recipe: Recipe) -> Plan:
         clips={split: len(clips) for split, clips in rows.items()},
         steps=math.ceil(steps),
         frames=frames,
-        shapes=shapes,
+        shapes={name: (size[0] * batch // few, *size[1:]) for name, size in shapes.items()},
         weights_gb=weights / 1e9,
-        training_gb=(weights + 3 * 4 * trainable) / 1e9,
-        activations_gb=activations * (0.5 if arguments.bf16 else 1.0) / 1e9,
+        training_gb=training / 1e9,
+        activations_gb=(fixed + half * a_clip * batch) / 1e9,
+        passing_gb=passing(batch) / 1e9,
+        batches={card: fits(card) for card in CARDS},
+    )
+
+
+def weight_bytes(model: Sign2GPTPreTrainedModel, precision: str) -> float:
+    """Bytes of all weights: float32, but the language model's matrices as `precision` has them.
+
+    In 8 and 4 bits are its linear layers alone; embeddings and head are bfloat16 then.
+    """
+    everything = 4.0 * sum(weight.numel() for weight in model.parameters())
+    linear, tables = _matrices(model)
+    return (
+        everything - (4 - _BYTES[precision]) * linear - (4 - max(2.0, _BYTES[precision])) * tables
     )
 
 
@@ -116,16 +159,48 @@ def _on_meta(recipe: Recipe) -> Sign2GPTPreTrainedModel:
         return model
 
 
-def _saved_by_precision(model: Sign2GPTPreTrainedModel, precision: Precision) -> float:
-    """Bytes that the language model's matrices do not take: all of them are in its dtype, and
-    those of its blocks, not embeddings and head, in its bits."""
+def _matrices(model: Sign2GPTPreTrainedModel) -> tuple[int, int]:
+    """Frozen weights of the language model in its layers' matrices, and in embeddings and head."""
     if not hasattr(model, "decoder"):
+        return 0, 0
+    frozen = {weight for weight in model.decoder.frozen_parameters() if weight.dim() > 1}
+    layers = set(model.decoder.language_model.base_model.layers.parameters())
+    return (
+        sum(weight.numel() for weight in frozen & layers),
+        sum(weight.numel() for weight in frozen - layers),
+    )
+
+
+def _copies(model: Sign2GPTPreTrainedModel, recipe: Recipe) -> float:
+    """Bytes of bfloat16 copies that autocast makes of float32 matrices and autograd keeps: of every
+    layer's, and of the attention's once more for the signs."""
+    if recipe.language_precision.value != "float32" or not hasattr(model, "decoder"):
         return 0.0
-    matrices = {w for w in model.decoder.frozen_parameters() if w.dim() > 1}
-    blocks = matrices & set(model.decoder.language_model.base_model.layers.parameters())
-    outside = 4.0 - min(4, max(2, precision.bits // 8))
-    inside = 4.0 - precision.bits / 8
-    return sum((inside if w in blocks else outside) * w.numel() for w in matrices)
+    attention = sum(
+        part.weight.numel() for part in model.decoder.modules() if isinstance(part, AdaptedLinear)
+    )
+    return 2.0 * (_matrices(model)[0] + attention)
+
+
+def _passing(recipe: Recipe, model: Sign2GPTPreTrainedModel, frames: int) -> float:
+    """Bytes of one group of frames that is computed again on the way back, or of one chunk of the
+    loss over the head, whichever is more."""
+    again, chunk = 0, 0
+    spatial = model.spatial_model
+    if recipe.train_on is not TrainOn.sign_features and spatial.recomputes:
+        tokens = (_image_size(recipe) // spatial.config.vision_config.patch_size) ** 2 + 1
+        with _kept_for_backward(model) as kept, torch.device("meta"):
+            spatial.reader.above(torch.empty(frames, tokens, spatial.reader.width))
+        again = kept[0]
+    if hasattr(model, "decoder"):
+        chunk = 2 * 4 * TARGETS_AT_ONCE * model.get_output_embeddings().out_features
+    return max(again, chunk)
+
+
+def _image_size(recipe: Recipe) -> int:
+    from sign2gpt.video.processor import SignVideoProcessor
+
+    return SignVideoProcessor(**recipe.processor).image_size
 
 
 def _mean_frames(recipe: Recipe, rows: list[ClipRow]) -> int:
@@ -143,9 +218,8 @@ def _one_batch(
 ) -> tuple[dict[str, tuple[int, ...]], int]:
     """Shapes of a training step on the meta device, and bytes kept for its backward pass."""
     from sign2gpt.model.pseudo_gloss_head import PseudoGlossHead
-    from sign2gpt.video.processor import SignVideoProcessor
 
-    size = SignVideoProcessor(**recipe.processor).image_size
+    size = _image_size(recipe)
     num_frames = torch.full((batch,), frames)
     shapes: dict[str, tuple[int, ...]] = {}
     model.train()
@@ -170,9 +244,10 @@ def _one_batch(
             memory = model.decoder.remember(signs, mask)
             shapes["signs for the decoder (B, T, W)"] = tuple(memory.states.shape)
             features, _ = model.decoder(ids, memory)
-            scores = model.decoder.logits(features.flatten(0, 1))
-            shapes["logits (B * L, M)"] = tuple(scores.shape)
-            nn.functional.cross_entropy(scores.float(), ids.flatten())
+            targets = features.flatten(0, 1)
+            shapes["targets (B * L, W)"] = tuple(targets.shape)
+            weight = model.get_output_embeddings().weight
+            head_loss(targets, weight, ids.flatten(), model.config.label_smoothing)
     return shapes, kept[0]
 
 

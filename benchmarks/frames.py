@@ -1,0 +1,99 @@
+"""Frames to features by ViT-S/14: blocks made ready once against transformers' own model.
+
+Naive is `Dinov2Model` under autocast: all tokens of all blocks, positions resampled at each call,
+and adapters as three products.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import Dinov2Config
+
+from benchmarks.harness import Case, Target, Work
+from sign2gpt.model import Sign2GPTConfig
+from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+from sign2gpt.model.published import published_config
+from sign2gpt.model.spatial import SpatialModel
+
+TITLE = "Frames of 224 x 224 through ViT-S/14, 64 at a time, without gradients"
+FRAMES, VISION = 64, "facebook/dinov2-small"
+TINY = Dinov2Config(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=28)
+
+CHECK = {"dtype": "float32", "frames": 5, "vision": TINY, "pixels": 42}
+SHAPES = {
+    "fp32, adapters on 3 blocks": {"dtype": "float32", "target": Target(speed=1.0)},
+    "bf16, adapters on 3 blocks": {"dtype": "bfloat16", "target": Target(speed=1.0)},
+    "fp32, no adapters": {"dtype": "float32", "adapted": 0},
+    "bf16, no adapters": {"dtype": "bfloat16", "adapted": 0},
+}
+
+
+def three_products(self: LowRankAdapter, linear: AdaptedLinear, inputs: Tensor, bias: bool = True):
+    """An adapter as in its paper: W x + B A dropout(x)."""
+    narrow = F.linear(F.dropout(inputs, self.dropout, self.training), self.down)
+    return linear.product(inputs, bias) + F.linear(narrow, self.lora_b) * self.scale
+
+
+@contextmanager
+def textbook() -> Iterator[None]:
+    """Adapters without any shortcut."""
+    with patch.object(LowRankAdapter, "apply_to", three_products):
+        yield
+
+
+def build(
+    device: torch.device,
+    dtype: str,
+    adapted: int = 3,
+    frames: int = FRAMES,
+    vision: Dinov2Config | None = None,
+    pixels: int = 224,
+    target: Target | None = None,
+) -> Case:
+    torch.manual_seed(0)
+    vision = vision or published_config(VISION)
+    config = Sign2GPTConfig(vision_config=vision, spatial_lora_layers=adapted)
+    spatial = SpatialModel(config).to(device).eval().requires_grad_(False)
+    for name, weight in spatial.named_parameters():
+        if name.endswith("lora_b"):
+            weight.normal_(std=0.02)
+    pictures = torch.randn(frames, 3, pixels, pixels, device=device)
+
+    @torch.no_grad()
+    def run(backbone) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+            return spatial.norm(spatial.projection(backbone(pictures)))
+
+    def naive() -> Tensor:
+        with textbook():
+            return run(lambda images: spatial.backbone(pixel_values=images).pooler_output)
+
+    def fast() -> Tensor:
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"),
+        ):
+            return spatial(pictures)
+
+    return Case(
+        fast=fast,
+        naive=naive,
+        floor=Work(frames * operations(vision, pixels), getattr(torch, dtype)),
+        items=frames,
+        unit="frame",
+        target=target,
+    )
+
+
+def operations(vision: Dinov2Config, pixels: int) -> float:
+    """Matmuls of one frame; of the last block keys and values of all tokens, else one token."""
+    width, inner = vision.hidden_size, int(vision.hidden_size * vision.mlp_ratio)
+    tokens = (pixels // vision.patch_size) ** 2 + 1
+    a_token = 2 * width * (4 * width + 2 * inner + 2 * tokens)
+    keys = 2 * tokens * 2 * width * width
+    patches = 2 * tokens * width * 3 * vision.patch_size**2
+    return (vision.num_hidden_layers - 1) * tokens * a_token + keys + a_token + patches

@@ -1,0 +1,173 @@
+"""Training steps at the paper's sizes: forward, backward, AdamW.
+
+Naive keeps a graph through all of the vision model, whose adapters are three products each, holds
+the language model in float32 under autocast, and computes the whole of (B, L, M) logits. A model is
+built at its first call, so that extra memory has its weights in it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Dinov2Config, PreTrainedConfig, XGLMConfig
+
+from benchmarks.frames import TINY, VISION, operations, textbook
+from benchmarks.harness import STATUS, Case, Target, Work
+from sign2gpt.model import (
+    Sign2GPTConfig,
+    Sign2GPTForConditionalGeneration,
+    Sign2GPTForPseudoGlossPretraining,
+)
+from sign2gpt.model.precision import Precision, hold_language_model
+from sign2gpt.model.published import published_config
+
+CLEAR = STATUS.with_name("clear_refs")
+TITLE = "Training step: 2,533 pseudo-glosses (stage 1), XGLM-564M and 24 tokens (stage 2)"
+LANGUAGE, PSEUDO_GLOSSES, TOKENS = "facebook/xglm-564M", 2_533, 24
+TINY_LANGUAGE = XGLMConfig(
+    vocab_size=50,
+    d_model=32,
+    ffn_dim=48,
+    num_layers=2,
+    attention_heads=4,
+    max_position_embeddings=64,
+)
+
+CHECK = {
+    "clips": 2, "frames": 5, "vision": TINY, "language": TINY_LANGUAGE, "pixels": 42,
+    "dtype": "float32", "dropout": 0.0,
+}  # fmt: skip
+THIRD = Target(speed=3.0, memory=0.6)
+SHAPES = {
+    "stage 2, 2 clips of 8 frames, bf16": {"clips": 2, "frames": 8, "language": LANGUAGE},
+    "stage 2, 2 clips of 64 frames, bf16": {
+        "clips": 2, "frames": 64, "language": LANGUAGE, "naive": False,
+    },
+    "stage 1, 4 clips of 8 frames, bf16": {"clips": 4, "frames": 8, "target": THIRD},
+    "stage 1, 4 clips of 64 frames, bf16": {"clips": 4, "frames": 64, "naive": False},
+}  # fmt: skip
+
+
+def build(
+    device: torch.device,
+    clips: int,
+    frames: int,
+    language: str | PreTrainedConfig | None = None,
+    dtype: str = "bfloat16",
+    dropout: float | None = None,
+    vision: Dinov2Config | None = None,
+    pixels: int = 224,
+    naive: bool = True,
+    target: Target | None = None,
+) -> Case:
+    """Stage 2 where there is a language model, else stage 1."""
+    vision = vision or published_config(VISION)
+    text = published_config(language) if isinstance(language, str) else language
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(
+        0, 256, (clips * frames, 3, pixels, pixels), dtype=torch.uint8, generator=generator
+    ).to(device)
+    lengths = torch.full((clips,), frames, device=device)
+    if text is None:
+        labels = torch.zeros(clips, PSEUDO_GLOSSES, device=device)
+        labels[:, :8] = 1
+    else:
+        labels = torch.randint(3, text.vocab_size, (clips, TOKENS), generator=generator).to(device)
+    models: dict[str, nn.Module] = {}
+
+    def model(kind: str) -> nn.Module:
+        if kind not in models:
+            torch.manual_seed(0)
+            built = _model(vision, text, dropout).to(device).train()
+            if kind == "naive":  # a gradient wanted at the bottom brings the graph there
+                built.spatial_model.backbone.embeddings.cls_token.requires_grad_(True)
+            elif text is not None:
+                hold_language_model(built.decoder, Precision(dtype))
+            models[kind] = built
+            if STATUS.exists():  # the peak is to be that of the step and its weights
+                CLEAR.write_text("5")
+            kept = [weight for weight in built.parameters() if weight.requires_grad]
+            optimizers[kind] = torch.optim.AdamW(kept, lr=1e-6)
+        return models[kind]
+
+    optimizers: dict[str, torch.optim.Optimizer] = {}
+
+    def step(kind: str, loss: Callable[[nn.Module], Tensor]) -> tuple[Tensor, ...]:
+        chosen = model(kind)
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
+            found = loss(chosen)
+        found.backward()
+        gradients = tuple(
+            weight.grad.clone()
+            for name, weight in chosen.named_parameters()
+            if weight.grad is not None and pixels < 224 and "cls_token" not in name
+        )
+        optimizers[kind].step()
+        optimizers[kind].zero_grad()
+        return found.detach(), *gradients
+
+    def ours(chosen: nn.Module) -> Tensor:
+        key = "pseudo_gloss_labels" if text is None else "labels"
+        return chosen(pictures, lengths, **{key: labels}).loss
+
+    def plain(chosen: nn.Module) -> Tensor:
+        spatial = chosen.spatial_model
+        with textbook():
+            images = spatial.normalise(pictures)
+            read = spatial.backbone(pixel_values=images).pooler_output
+            signs, mask = chosen.sign_encoder(spatial.norm(spatial.projection(read)), lengths)
+            if text is None:
+                _, presence = chosen.pseudo_gloss_head(signs, mask)
+                return chosen.pseudo_gloss_head.loss(presence, labels)
+            ids = chosen.prepare_decoder_input_ids_from_labels(labels)
+            features, _ = chosen.decoder(ids, chosen.decoder.remember(signs, mask))
+            scores = chosen.decoder.logits(features).float().flatten(0, 1)
+            smoothing = chosen.config.label_smoothing
+            return F.cross_entropy(scores, labels.flatten(), label_smoothing=smoothing)
+
+    return Case(
+        fast=lambda: step("fast", ours),
+        naive=(lambda: step("naive", plain)) if naive else None,
+        floor=Work(_operations(vision, text, clips, frames, pixels), getattr(torch, dtype)),
+        items=clips,
+        unit="clip",
+        target=target,
+        tolerance=2e-5,
+    )
+
+
+def _model(
+    vision: Dinov2Config, text: PreTrainedConfig | None, dropout: float | None
+) -> Sign2GPTForConditionalGeneration | Sign2GPTForPseudoGlossPretraining:
+    rates = ("spatial_lora_dropout", "sign_dropout", "sign_drop_path", "decoder_lora_dropout")
+    names = (*rates, "pseudo_gloss_dropout")
+    more: dict[str, Any] = {} if dropout is None else dict.fromkeys(names, dropout)
+    if text is not None:
+        config = Sign2GPTConfig(vision_config=vision, text_config=text, **more)
+        built = Sign2GPTForConditionalGeneration(config)
+    else:
+        more["num_pseudo_glosses"] = PSEUDO_GLOSSES
+        built = Sign2GPTForPseudoGlossPretraining(Sign2GPTConfig(vision_config=vision, **more))
+        built.pseudo_gloss_head.prototypes.normal_()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, weight in built.named_parameters():
+            if name.endswith("lora_b"):
+                weight.normal_(std=0.02, generator=generator)
+    return built
+
+
+def _operations(
+    vision: Dinov2Config, text: PreTrainedConfig | None, clips: int, frames: int, pixels: int
+) -> float:
+    """Matmuls: frames forward, 2.5 of their blocks back (to the inputs; weights are frozen), and
+    the language model's weights forward and back. The sign encoder is left out."""
+    forward = operations(vision, pixels)
+    found = clips * frames * forward * (1 + 2.5 / vision.num_hidden_layers)
+    if text is not None:
+        a_layer = 4 * text.d_model**2 + 2 * text.d_model * text.ffn_dim
+        weights = text.num_layers * a_layer + text.vocab_size * text.d_model
+        found += 2 * 2 * clips * TOKENS * weights
+    return found

@@ -1,0 +1,184 @@
+"""DINOv2's blocks, their frozen weights made ready once for all frames that follow.
+
+What never changes is done once: q, k and v are one matrix that holds the attention's scale,
+LayerScale is multiplied into the layers before it, and all are in the products' dtype. (autocast
+casts frozen weights anew at every use: it keeps only those that learn.) Without gradients W + BA is
+one matrix too. The tokens between blocks keep their own dtype.
+
+Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width of a head.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from itertools import groupby
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sign2gpt.model.dropout import dropout
+from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+
+Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
+
+
+class ReadyBlocks:
+    """The blocks of a DINOv2, each made ready at its first call and whenever its weights change."""
+
+    def __init__(self, blocks: nn.ModuleList):
+        self.blocks = blocks
+        self._ready: dict[int, tuple[Any, list[tuple[Tensor, int]], ReadyBlock]] = {}
+
+    def __call__(self, index: int, tokens: Tensor, class_token_alone: bool = False) -> Tensor:
+        """Tokens (N, P, C) through block `index` -> (N, P, C), or its class token (N, 1, C).
+
+        Inside autocast products are in its dtype, as elsewhere.
+        """
+        device = tokens.device.type
+        known = torch.amp.is_autocast_available(device)
+        cast = known and torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if cast else tokens.dtype
+        with torch.autocast(device, enabled=False) if cast else nullcontext():
+            return self._block(index, dtype)(tokens, class_token_alone)
+
+    def _block(self, index: int, dtype: torch.dtype) -> "ReadyBlock":
+        block = self.blocks[index]
+        parts = [part for part in block.modules() if isinstance(part, LowRankAdapter)]
+        learning = {weight for part in parts for weight in part.parameters()}
+        merge = not torch.is_grad_enabled() and not any(part.drops for part in parts)
+        read = [weight for weight in block.parameters() if merge or weight not in learning]
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in read):
+            return ReadyBlock(block, dtype, merge)  # with its weights' gradients, for this call
+        known = self._ready.get(index)
+        if known is None or known[0] != (dtype, merge) or not _same(known[1], read):
+            with torch.no_grad():
+                # Held, so that a changed weight cannot come to lie where the old one was.
+                seen = [(weight.detach(), weight._version) for weight in read]
+                known = self._ready[index] = ((dtype, merge), seen, ReadyBlock(block, dtype, merge))
+        return known[2]
+
+
+def _same(seen: list[tuple[Tensor, int]], weights: Sequence[Tensor]) -> bool:
+    return len(seen) == len(weights) and all(
+        old.data_ptr() == new.data_ptr() and old.dtype == new.dtype and version == new._version
+        for (old, version), new in zip(seen, weights, strict=True)
+    )
+
+
+class ReadyBlock:
+    """One block: x + attention(norm(x)), then x + MLP(norm(x)).
+
+    Args:
+        block: transformers' `Dinov2Layer`, with or without adapters.
+        dtype: of the products.
+        merge: whether adapters are added into the weights.
+    """
+
+    def __init__(self, block: nn.Module, dtype: torch.dtype, merge: bool):
+        self.block, self.dtype = block, dtype
+        attention, mlp = block.attention, block.mlp
+        scale1, scale2 = block.layer_scale1.lambda1, block.layer_scale2.lambda1
+        swiglu = hasattr(mlp, "gate_proj")
+        ups = [mlp.gate_proj, mlp.up_proj] if swiglu else [mlp.fc1]
+        three = [attention.q_proj, attention.k_proj, attention.v_proj]
+        self.query_key_value = ReadyLinear(three, [attention.scaling, 1.0, 1.0], dtype, merge)
+        self.out = ReadyLinear([attention.o_proj], [scale1], dtype, merge)
+        self.up = ReadyLinear(ups, [1.0] * len(ups), dtype, merge)
+        self.down = ReadyLinear([mlp.down_proj if swiglu else mlp.fc2], [scale2], dtype, merge)
+        self.activation = mlp.act_fn if swiglu else mlp.activation_fn
+
+    def __call__(self, tokens: Tensor, class_token_alone: bool = False) -> Tensor:
+        """(N, P, C) -> (N, P, C), or (N, 1, C) where only the class token is wanted."""
+        block, attention = self.block, self.block.attention
+        normed = block.norm1(tokens).to(self.dtype)
+        if class_token_alone:
+            tokens = tokens[:, :1]
+        wide = self.query_key_value(normed).unflatten(-1, (3, -1, attention.head_dim))
+        query, key, value = wide.permute(2, 0, 3, 1, 4)  # each (N, H, P, Dh)
+        drop = attention.attention_dropout if attention.training else 0.0
+        heads = attend(query[:, :, : tokens.shape[1]], key, value, drop)
+        tokens = tokens + block.drop_path(self.out(heads.transpose(1, 2).flatten(2)))
+        hidden, *gated = self.up(block.norm2(tokens).to(self.dtype)).chunk(self.up.count, -1)
+        hidden = self.activation(hidden)
+        return tokens + block.drop_path(self.down(hidden * gated[0] if gated else hidden))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, drop: float = 0.0) -> Tensor:
+    """softmax(q k^T) v of queries that hold the scale: each (N, H, P, Dh) -> (N, H, P, Dh)."""
+    if (
+        query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    ):  # there the fused one is slower
+        weights = torch.softmax(query @ key.transpose(-1, -2), dim=-1)
+        return F.dropout(weights, drop, drop > 0) @ value
+    return F.scaled_dot_product_attention(query, key, value, None, drop, scale=1.0)
+
+
+class ReadyLinear:
+    """Linear layers on one input as one product, and their adapters beside it.
+
+    Args:
+        linears: the layers; all of them or none with an adapter.
+        factors: what each layer's outputs are multiplied by.
+        dtype: of the product.
+        merge: whether adapters are added into the weights.
+    """
+
+    def __init__(
+        self,
+        linears: Sequence[nn.Linear],
+        factors: Sequence[Factor],
+        dtype: torch.dtype,
+        merge: bool,
+    ):
+        self.count = len(linears)
+        self.dtype = dtype
+        adapted = [linear for linear in linears if isinstance(linear, AdaptedLinear)]
+        plain = [one.merged() for one in adapted] if merge and adapted else linears
+        weights = [linear.weight for linear in plain]
+        self.weight = torch.cat(
+            [weight * _column(factor) for weight, factor in zip(weights, factors, strict=True)]
+        ).to(dtype)
+        biases = [
+            linear.bias * factor
+            for linear, factor in zip(linears, factors, strict=True)
+            if linear.bias is not None
+        ]
+        self.bias = torch.cat(biases).to(dtype) if biases else None
+        # Adapters in a row that share A, so that their input is dropped and narrowed once.
+        pairs = (
+            [] if merge else [(one.adapter, f) for one, f in zip(adapted, factors, strict=False)]
+        )
+        self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(N, P, I) -> (N, P, the sum of the layers' O)."""
+        if not self.sharing:
+            return F.linear(inputs, self.weight, self.bias)
+        start, parts = 0, []
+        for pairs in self.sharing:
+            rows = slice(start, start + sum(len(adapter.lora_b) for adapter, _ in pairs))
+            start = rows.stop
+            parts.append(self._adapted(inputs, rows, pairs))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+    def _adapted(
+        self, inputs: Tensor, rows: slice, pairs: list[tuple[LowRankAdapter, Factor]]
+    ) -> Tensor:
+        """(W + BA) x of these rows; as in `LowRankAdapter.apply_to`, by one product or by three."""
+        weight, bias = self.weight[rows], None if self.bias is None else self.bias[rows]
+        first = pairs[0][0]
+        down = first.down.to(self.dtype)
+        up = torch.cat(
+            [adapter.lora_b * _column(factor) * adapter.scale for adapter, factor in pairs]
+        ).to(self.dtype)
+        if not first.drops and inputs.shape[:-1].numel() >= len(weight):
+            return F.linear(inputs, weight + up @ down, bias)
+        narrow = F.linear(dropout(inputs, first.dropout, first.training), down)
+        product = F.linear(inputs, weight, bias)
+        product.flatten(0, -2).addmm_(narrow.flatten(0, -2), up.T)
+        return product
+
+
+def _column(factor: Factor) -> Factor:
+    return factor[:, None] if isinstance(factor, Tensor) else factor

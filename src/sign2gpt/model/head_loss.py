@@ -1,0 +1,56 @@
+"""Cross-entropy over a frozen head, a few targets at a time: no logits are kept for the way back.
+
+The head's weight learns nothing, so the gradient of its inputs is found on the way there, and the
+logits of a chunk are gone before those of the next are made.
+
+Shapes: K real targets, W language model's width, M vocabulary.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TARGETS_AT_ONCE = 64  # 256,008 float32 logits each: 66 MB
+
+
+def head_loss(features: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy of logits W x with label smoothing, in float32, as torch's.
+
+    Inside autocast the products are in its dtype.
+
+    Args:
+        features: (K, W).
+        weight: (M, W), without gradient.
+        labels: (K,) int64, each of them real.
+    """
+    device = features.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        features, weight = features.to(dtype), weight.to(dtype)
+    return _HeadLoss.apply(features, weight, labels, smoothing)
+
+
+class _HeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, labels: Tensor, smoothing: float
+    ) -> Tensor:
+        total = features.new_zeros((), dtype=torch.float32)
+        gradients = []
+        chunks = (features.split(TARGETS_AT_ONCE), labels.split(TARGETS_AT_ONCE))
+        for part, targets in zip(*chunks, strict=True):
+            scores = F.log_softmax((part @ weight.T).float(), dim=-1)
+            loss = F.nll_loss(scores, targets, reduction="sum")
+            total += (1 - smoothing) * loss - smoothing * scores.mean(-1).sum()
+            wanted = scores.exp_().sub_(smoothing / len(weight))
+            wanted.scatter_add_(1, targets[:, None], wanted.new_full((len(part), 1), smoothing - 1))
+            gradients.append(wanted.div_(len(features)).to(weight.dtype) @ weight)
+        ctx.save_for_backward(torch.cat(gradients))
+        return total / len(features)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (kept,) = ctx.saved_tensors
+        return kept * gradient.to(kept.dtype), None, None, None

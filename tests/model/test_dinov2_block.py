@@ -1,0 +1,151 @@
+"""Blocks made ready once against transformers' own, with adapters as they are written down."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sign2gpt.model import spatial as spatial_module
+from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+from sign2gpt.model.spatial import SpatialModel
+
+
+def features(spatial, frames):
+    """Class tokens as transformers' own model makes them."""
+    return spatial.backbone(pixel_values=frames).last_hidden_state[:, 0]
+
+
+@pytest.fixture
+def plain_adapters(monkeypatch):
+    """Each adapter as three products of its own."""
+
+    def three(self, linear: AdaptedLinear, inputs, bias=True):
+        narrow = F.linear(inputs, self.down)
+        return linear.product(inputs, bias) + F.linear(narrow, self.lora_b) * self.scale
+
+    monkeypatch.setattr(LowRankAdapter, "apply_to", three)
+
+
+def frozen(spatial):
+    for weight in spatial.frozen_parameters():
+        weight.requires_grad_(False)
+    return spatial
+
+
+def lively(module: nn.Module) -> nn.Module:
+    """LayerScale that acts differently on each channel."""
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if "lambda1" in name:
+                weight.uniform_(0.5, 1.5)
+    return module
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_values_and_gradients(
+    dtype, tolerance, shared, dropout, tiny_config, awaken, clips, plain_adapters, monkeypatch
+):
+    config = tiny_config(None, spatial_lora_shared_qkv=shared, spatial_lora_dropout=dropout)
+    spatial = frozen(lively(awaken(SpatialModel(config)))).train().to(dtype)
+    spatial.norm.eval()  # over so few frames it would enlarge rounding
+    monkeypatch.setattr("sign2gpt.model.dinov2_block.dropout", lambda values, *_: values)
+    frames = clips(11)[0].to(dtype)
+    plain = copy.deepcopy(spatial)
+    wanted = plain.norm(plain.projection(features(plain, frames)))
+    found = spatial(frames)
+    assert (found - wanted).norm() < tolerance * wanted.norm()
+    weighing = torch.randn_like(found)
+    (found * weighing).sum().backward()
+    (wanted * weighing).sum().backward()
+    for (name, own), (_, other) in zip(
+        spatial.named_parameters(), plain.named_parameters(), strict=True
+    ):
+        assert (own.grad is None) == (other.grad is None), name
+        if own.grad is not None:
+            assert (own.grad - other.grad).norm() <= 2 * tolerance * other.grad.norm(), name
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_bfloat16_is_no_further_off_than_autocast(grad, tiny_config, awaken, clips, plain_adapters):
+    spatial = frozen(lively(awaken(SpatialModel(tiny_config(None))))).eval()
+    frames, _ = clips(20)
+    with torch.set_grad_enabled(grad):
+        exact = spatial(frames)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = spatial(frames).float()
+            usual = spatial.norm(spatial.projection(features(spatial, frames))).float()
+    off = (found - exact).norm() / exact.norm()
+    assert 0 < off < 1.5 * (usual - exact).norm() / exact.norm() + 1e-3
+
+
+def test_changed_weights_are_read(tiny_config, awaken, clips):
+    """After a step, a load, a move and a merge, nothing made ready before is read again."""
+    spatial = awaken(SpatialModel(tiny_config(None))).eval()
+    frames, _ = clips(4)
+    layer = spatial.backbone.encoder.layer
+    changes = [
+        layer[0].mlp.fc1.weight,
+        layer[1].attention.q_proj.adapter.lora_b,
+        layer[2].layer_scale2.lambda1,
+        layer[2].attention.v_proj.weight,
+    ]
+    with torch.no_grad():
+        for weight in changes:
+            before = spatial(frames)
+            weight.normal_()
+            after = spatial(frames)
+            assert not torch.allclose(before, after, atol=1e-5)
+            torch.testing.assert_close(
+                after,
+                spatial.norm(spatial.projection(features(spatial, frames))),
+                atol=1e-4,
+                rtol=1e-4,
+            )
+        moved = spatial.bfloat16()(frames)
+        assert moved.dtype == torch.bfloat16
+
+
+def test_a_backbone_that_learns_gets_its_gradients(tiny_config, clips):
+    spatial = SpatialModel(tiny_config(None, spatial_lora_layers=0, train_backbone=True))
+    spatial = spatial.train().double()
+    frames = clips(4)[0].double()
+    weighing = torch.randn(4, 32).double()
+    (spatial(frames) * weighing).sum().backward()
+    own = {n: w.grad for n, w in spatial.backbone.named_parameters()}
+    spatial.zero_grad()
+    wanted = spatial.norm(spatial.projection(features(spatial, frames)))
+    (wanted * weighing).sum().backward()
+    for name, weight in spatial.backbone.named_parameters():
+        assert (own[name] is None) == (weight.grad is None), name
+        if weight.grad is not None:
+            torch.testing.assert_close(own[name], weight.grad, msg=name)
+
+
+def test_groups_draw_the_same_dropout_again(tiny_config, awaken, clips, monkeypatch):
+    """What a group drops on the way there is dropped on the way back: one group or several agree
+    with finite differences of the same draws."""
+    config = tiny_config(None, spatial_lora_dropout=0.5)
+    spatial = frozen(awaken(SpatialModel(config))).train()
+    monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", 3 * 5 * 32)  # 3 frames
+    frames, _ = clips(8)
+    weight = spatial.backbone.encoder.layer[1].mlp.fc2.adapter.lora_b
+
+    def loss():
+        torch.manual_seed(3)
+        return spatial.double()(frames.double()).pow(3).sum()
+
+    (gradient,) = torch.autograd.grad(loss(), weight)
+    direction = torch.randn_like(weight)
+    step = 1e-6
+    sides = []
+    for shift in (step, -2 * step):  # with gradients, as the draws follow the groups
+        weight.data += shift * direction
+        sides.append(loss().item())
+    upper, lower = sides
+    assert (gradient * direction).sum().item() == pytest.approx(
+        (upper - lower) / (2 * step), rel=1e-4
+    )
