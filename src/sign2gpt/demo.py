@@ -120,7 +120,7 @@ class _Steps:
         finally:
             self.seconds[title] = round(before + time.monotonic() - begin, 1)
             write_json(self.file, self.seconds)
-        self.progress.update(self.progress.task_ids[-1], completed=1, total=1)
+        advance(1, 1)
 
 
 def _same_settings(out: Path, settings: dict[str, Any]) -> None:

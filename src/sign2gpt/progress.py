@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+_SECONDS = 10.0
 
 Advance = Callable[[int, int], None]
 """Called with (done, total) whenever a job has got further."""
@@ -45,12 +49,33 @@ def progress_display() -> Iterator[Progress]:
 
 
 def add_bar(progress: Progress, title: str) -> Advance:
-    """A new bar of a display; call what is returned to move it."""
+    """A new bar of a display; call what is returned to move it.
+
+    Where standard error is no terminal, a log is: there a line is written now and then.
+    """
+    if not progress.console.is_terminal:
+        return _lines(title)
     task = progress.add_task(title, total=None)
 
     def advance(done: int, total: int) -> None:
         progress.start()  # nothing, where it is drawn already
         progress.update(task, completed=done, total=total)
+
+    return advance
+
+
+def _lines(title: str) -> Advance:
+    """A line at each tenth of a job, at most one in `_SECONDS`: short jobs say nothing."""
+    start = last = time.monotonic()
+    tenth = 0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last, tenth
+        now = time.monotonic()
+        if total and now - last >= _SECONDS and (now - last >= 60 or 10 * done // total > tenth):
+            last, tenth = now, 10 * done // total
+            left = (now - start) / done * (total - done) / 60 if done else 0.0
+            print(f"{title}: {done:,} of {total:,}, {left:.1f} minutes left", file=sys.stderr)
 
     return advance
 

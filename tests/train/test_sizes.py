@@ -63,7 +63,7 @@ def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
     assert few.weights_gb == pytest.approx(0.157 + 1.208 * 0.5625 + 0.524 * 2, rel=0.01)
     assert few.batches[8] > planned.batches[8]
     first = plan(load_recipe("phoenix14t/pretrain", settings))
-    assert first.shapes["localisation E (B, T, V)"] == (8, 32, 2_533)
+    assert first.shapes["presence Ê (B, V), V assumed"] == (8, 2_533)
     assert 0 < first.activations_gb < planned.activations_gb
 
 

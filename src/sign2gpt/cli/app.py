@@ -16,7 +16,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # a paragraph is filled, not broken where the source is
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"sign2gpt {version('sign2gpt')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print it, and end."
+        ),
+    ] = False,
+) -> None:
+    """Sign-language video in, spoken-language sentence out."""
+
 
 CORPORA, TRAINING, USE = "Corpora", "Training", "Use"
 """Under which heading of ``--help`` a verb stands."""

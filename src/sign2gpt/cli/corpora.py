@@ -279,5 +279,7 @@ def _print_pseudo_glosses(found: Extraction, tagger: Tagger, splits: str, show: 
         print(f"Left out           {', '.join(vocabulary.frequent)}")
     commonest = sorted(vocabulary.counts, key=vocabulary.counts.__getitem__, reverse=True)
     print(f"Most frequent      {', '.join(commonest[:12])}")
-    for sentence, glosses in list(zip(found.sentences, found.glosses, strict=True))[:show]:
+    pairs = zip(found.sentences, found.glosses, strict=True)
+    different = {sentence: glosses for sentence, glosses in pairs if glosses}
+    for sentence, glosses in list(different.items())[:show]:
         print(f"  {sentence}\n    {' '.join(glosses)}")

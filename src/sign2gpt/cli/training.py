@@ -51,7 +51,20 @@ def train(
         return
     with progress_bar("Training") as advance:
         folder = run(loaded, progress=advance)
-    print(f"The trained model is in {folder}.")
+    print(f"The trained model is in {folder}{_best_score(folder)}.")
+
+
+def _best_score(folder: Path) -> str:
+    """The dev score that the best epoch was chosen by, where the training's log has it."""
+    import json
+
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        last = [entry for entry in state["log_history"] if "eval_loss" in entry]
+        names = [name for name in ("f1", "bleu4") if f"eval_{name}" in last[-1]]
+        return f" (best {names[0]} on dev: {state['best_metric']:.3g})"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def _print_plan(recipe: Recipe) -> None:
@@ -60,7 +73,7 @@ def _print_plan(recipe: Recipe) -> None:
     planned = plan(recipe)
     _print_parameters(planned.parameters)
     counts = ", ".join(f"{count:,} of {split}" for split, count in planned.clips.items())
-    print(f"Clips   {counts or f'the store {recipe.store} is not there yet'}")
+    print(f"Clips   {counts or 'not known yet'}")
     if planned.steps:
         print(f"Steps   {planned.steps:,}")
     print(f"Batch   clips of {planned.frames} sampled frames")
@@ -72,7 +85,10 @@ def _print_plan(recipe: Recipe) -> None:
         f"{planned.activations_gb:.1f} of activations, {planned.passing_gb:.1f} for a moment"
     )
     for card, clips in planned.batches.items():
-        print(f"        {card:>2} GB hold {f'a batch of {clips:,}' if clips else 'not one clip'}")
+        held = f"a batch of {clips:,}" if clips else "not one clip"
+        print(f"        a card of {card:>2} GB holds {held}")
+    for lacking in planned.missing:
+        print(f"Lacks   {lacking}")
 
 
 def _print_parameters(table: dict[str, tuple[int, int]]) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils import validate_repo_id
 
 from sign2gpt.errors import UserError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt")
 _LAYOUTS = ((WEIGHTS, INDEX), ("pytorch_model.bin", "pytorch_model.bin.index.json"))
 _SETTINGS = ("*.json", "*.model", "*.txt")  # of the model and its tokenizer
 _PATTERNS = ("*.safetensors", "pytorch_model*.bin")
@@ -50,6 +52,7 @@ def download(name: str, revision: str | None = None) -> Path:
             f"The model {name} is not here, and no name of one on the Hub; correct the path, or "
             "give OWNER/MODEL."
         )
+    hub_logging.set_verbosity_error()  # it announces each of its tries; the last one is said below
     place = None
     for pattern in _PATTERNS:
         if place is not None and weight_files(place):

@@ -32,7 +32,7 @@ from sign2gpt.errors import UserError, one_line
 from sign2gpt.model.backbone import class_options
 from sign2gpt.model.configuration import vision_tower
 from sign2gpt.model.dinov2_authors import read_dinov2
-from sign2gpt.model.hub import fetch, weight_files
+from sign2gpt.model.hub import TOKENIZERS, cached, download, fetch, is_name, weight_files
 from sign2gpt.model.published import PUBLISHED_NAMES, published_config
 
 SHIPPED = Path(__file__).resolve().parent.parent / "priors"
@@ -160,7 +160,12 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         UserError: there is none, or it has no end token.
     """
-    source = _named(locate(str(name)))
+    source = locate(str(name))
+    if not Path(source).exists() and is_name(source):
+        place = cached(source)
+        has_tokenizer = place is not None and any(any(place.glob(file)) for file in TOKENIZERS)
+        source = str(place if has_tokenizer else download(source))
+    source = _named(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(**source)
     except Exception as error:  # tokenizers raises nothing narrower

@@ -65,9 +65,11 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
     from transformers import set_seed
     from transformers.utils import logging
 
+    from sign2gpt.train.needs import require_files
     from sign2gpt.train.recipe import Stage, seed_of
 
     check_recipe(recipe)
+    require_files(recipe)
     logging.disable_progress_bar()  # ours says it
     set_seed(seed_of(recipe))  # before the model draws its weights
     if recipe.stage is Stage.pretrain:

@@ -8,13 +8,11 @@ from itertools import groupby
 from pathlib import Path
 
 from sign2gpt.errors import UserError
-from sign2gpt.model.hub import download, weight_files
+from sign2gpt.model.hub import TOKENIZERS, download, weight_files
 from sign2gpt.model.licences import FROZEN_FACTS
 from sign2gpt.model.provenance import locate_source
 from sign2gpt.model.sources import SHIPPED
 from sign2gpt.train.recipe import RECIPES, load_recipe
-
-TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt")
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Plan:
         activations_gb: what is kept for the backward pass of that batch; half of it with bf16.
         passing_gb: what is there for a moment only: frames computed again, or logits of a chunk.
         batches: the most such clips in a batch that a card of so many GB holds; 0 = not one.
+        missing: what the run needs and is not here, a sentence each.
     """
 
     parameters: dict[str, tuple[int, int]]
@@ -60,6 +61,7 @@ class Plan:
     activations_gb: float
     passing_gb: float
     batches: dict[int, int]
+    missing: list[str]
 
     @property
     def whole_gb(self) -> float:
@@ -75,6 +77,7 @@ def plan(recipe: Recipe) -> Plan:
     """
     from sign2gpt.model.checkpoint import count_parameters
     from sign2gpt.train import check_recipe
+    from sign2gpt.train.needs import missing
 
     arguments = check_recipe(recipe)
     model = _on_meta(recipe)
@@ -115,6 +118,7 @@ def plan(recipe: Recipe) -> Plan:
         activations_gb=(fixed + half * a_clip * batch) / 1e9,
         passing_gb=passing(batch) / 1e9,
         batches={card: fits(card) for card in CARDS},
+        missing=missing(recipe),
     )
 
 
@@ -236,9 +240,9 @@ def _one_batch(
         if recipe.stage is Stage.pretrain:
             with torch.device("cpu"):  # it leaves autocast, which the meta device does not have
                 head = PseudoGlossHead(model.config)
-                localisation, presence = head(torch.ones(signs.shape), torch.ones(mask.shape) > 0)
+                presence = head.presence(torch.ones(signs.shape), torch.ones(mask.shape) > 0)
                 nn.functional.binary_cross_entropy(presence.clamp(0, 1), torch.ones_like(presence))
-            shapes["localisation E (B, T, V)"] = tuple(localisation.shape)
+            shapes["presence Ê (B, V), V assumed"] = tuple(presence.shape)
         else:
             ids = torch.zeros(batch, TEXT_TOKENS, dtype=torch.int64)
             memory = model.decoder.remember(signs, mask)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
 
 RECIPE = "recipe.yaml"
+_ONLY_SPEED = ("dataloader_num_workers", "dataloader_prefetch_factor", "logging_steps")
 
 
 def finished(recipe: Recipe) -> bool:
@@ -47,6 +48,8 @@ def finished(recipe: Recipe) -> bool:
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """What makes two recipes the same run, however their folders are written."""
     settings = asdict(recipe)
+    for key in _ONLY_SPEED:
+        settings["training"].pop(key, None)
     for key in ("store", "output", "start_from", "features"):
         if settings[key] and not str(settings[key]).startswith("hf://"):
             settings[key] = str(Path(settings[key]).resolve())
@@ -172,5 +175,6 @@ def _finish(
     save_beside(staging)
     model.save_pretrained(staging)
     for path in sorted(staging.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+        path.chmod(0o644)  # safetensors' own is for its user alone
         path.replace(output / path.name)
     staging.rmdir()
