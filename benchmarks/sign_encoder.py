@@ -32,8 +32,10 @@ SHAPES = {
     "T=128, bf16": _shape(128, "bfloat16"),
     "T=512, bf16": _shape(512, "bfloat16"),
     "T=2,048, bf16": _shape(2048, "bfloat16"),
-    "T=16,384, fp32; naive: 64 times T=256": _shape(16384, pieces=64, target=Target(speed=1 / 1.3)),
-    "T=32,768, fp32": _shape(32768, naive=False),
+    "T=16,384, B=1, fp32; naive: 64 times T=256": _shape(
+        16384, clips=1, pieces=64, target=Target(speed=1 / 1.3)
+    ),
+    "T=32,768, B=1, fp32": _shape(32768, clips=1, naive=False),
 }
 
 
@@ -50,6 +52,7 @@ def build(
     device: torch.device,
     tokens: int,
     dtype: str,
+    clips: int = CLIPS,
     dropout: float = 0.1,
     pieces: int = 1,
     naive: bool = True,
@@ -78,16 +81,16 @@ def build(
 
     inputs = {
         length: (
-            torch.randn(CLIPS, length, config.sign_hidden_size, device=device, requires_grad=True),
-            torch.full((CLIPS,), length, device=device),
+            torch.randn(clips, length, config.sign_hidden_size, device=device, requires_grad=True),
+            torch.full((clips,), length, device=device),
         )
         for length in {tokens, tokens // pieces}
     }
     return Case(
         fast=lambda: step(tokens),
         naive=(in_pieces if pieces > 1 else dense) if naive else None,
-        floor=Work(_operations(config, tokens), getattr(torch, dtype)),
-        items=CLIPS * tokens,
+        floor=Work(_operations(config, clips * tokens), getattr(torch, dtype)),
+        items=clips * tokens,
         unit="token",
         target=target,
         memory=pieces == 1,
@@ -99,4 +102,4 @@ def _operations(config: Sign2GPTConfig, tokens: int) -> float:
     width, inner = config.sign_hidden_size, config.sign_intermediate_size
     a_token = 2 * (4 * width * width + 2 * width * inner + 2 * config.attention_window * width)
     full, half = config.downsample_after, config.num_sign_layers - config.downsample_after
-    return 3 * CLIPS * tokens * (full + half / 2) * a_token
+    return 3 * tokens * (full + half / 2) * a_token
