@@ -20,7 +20,6 @@ from sign2gpt.model import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
 )
-from sign2gpt.model.precision import Precision, hold_language_model
 from sign2gpt.model.published import published_config
 
 CLEAR = STATUS.with_name("clear_refs")
@@ -84,7 +83,9 @@ def build(
             if kind == "naive":  # a gradient wanted at the bottom brings the graph there
                 built.spatial_model.backbone.embeddings.cls_token.requires_grad_(True)
             elif text is not None:
-                hold_language_model(built.decoder, Precision(dtype))
+                for weight in built.decoder.frozen_parameters():  # language_precision: bfloat16
+                    if weight.dim() > 1:
+                        weight.data = weight.data.to(getattr(torch, dtype))
             models[kind] = built
             if STATUS.exists():  # the peak is to be that of the step and its weights
                 CLEAR.write_text("5")

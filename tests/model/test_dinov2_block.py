@@ -130,6 +130,7 @@ def test_groups_draw_the_same_dropout_again(tiny_config, awaken, clips, monkeypa
     with finite differences of the same draws."""
     config = tiny_config(None, spatial_lora_dropout=0.5)
     spatial = frozen(awaken(SpatialModel(config))).train()
+    spatial.gradient_checkpointing = True
     monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", 3 * 5 * 32)  # 3 frames
     frames, _ = clips(8)
     weight = spatial.backbone.encoder.layer[1].mlp.fc2.adapter.lora_b

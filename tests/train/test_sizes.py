@@ -62,6 +62,10 @@ def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
     # Of 1.73 billion weights 1.21 are in linear layers; embeddings and head stay in 16 bits.
     assert few.weights_gb == pytest.approx(0.157 + 1.208 * 0.5625 + 0.524 * 2, rel=0.01)
     assert few.batches[8] > planned.batches[8]
+    again = [*settings, "language_precision=nf4", "training.activation_checkpointing=true"]
+    least = plan(load_recipe("phoenix14t/translate", again))
+    assert least.activations_gb + least.passing_gb < few.activations_gb / 3
+    assert least.batches[12] > 2 * few.batches[12]
     first = plan(load_recipe("phoenix14t/pretrain", settings))
     assert first.shapes["presence Ê (B, V), V assumed"] == (8, 2_533)
     assert 0 < first.activations_gb < planned.activations_gb

@@ -30,6 +30,7 @@ class SpatialModel(nn.Module):
     def __init__(self, config: Sign2GPTConfig):
         super().__init__()
         self.config = config
+        self.gradient_checkpointing = False  # set by transformers
         self.backbone, self.reader = build_backbone(config)
         self.projection = nn.Linear(self.reader.width, config.sign_hidden_size)
         self.norm = nn.BatchNorm1d(config.sign_hidden_size)
@@ -132,9 +133,9 @@ class SpatialModel(nn.Module):
 
     @property
     def recomputes(self) -> bool:
-        """Whether adapted blocks run again on the way back in place of keeping what they computed:
-        where there are several (of the last one, only the class token counts)."""
-        return self.reader.storable and self.config.spatial_lora_layers > 1
+        """Whether adapted blocks run again on the way back, a group of frames at a time, in place
+        of keeping what they computed."""
+        return self.gradient_checkpointing and self.training and self.reader.storable
 
     def _by_groups(
         self, run: Callable[[Tensor], Tensor], frames: Tensor, recompute: bool = False

@@ -81,6 +81,8 @@ def plan(recipe: Recipe) -> Plan:
 
     arguments = check_recipe(recipe)
     model = _on_meta(recipe)
+    if arguments.activation_checkpointing:
+        model.activation_checkpointing_enable()
     rows: dict[str, list[ClipRow]] = {}
     if is_store(recipe.store):
         store = open_store(recipe.store, stream=True)  # of the Hub's, the rows alone
@@ -91,19 +93,20 @@ def plan(recipe: Recipe) -> Plan:
     # Beyond one group of frames, what is kept grows with the batch alone.
     few = FRAMES_AT_ONCE // frames + 1
     shapes, kept = _one_batch(recipe, model, few, frames)
-    a_clip = (_one_batch(recipe, model, 2 * few, frames)[1] - kept) / few
-    fixed = half * (kept - few * a_clip) + (_copies(model, recipe) if arguments.bf16 else 0.0)
+    grown = (_one_batch(recipe, model, 2 * few, frames)[1] - kept) / few
+    a_clip = half * grown + (1 - half) * _frame_bytes(recipe, model) * frames
+    fixed = half * (kept - few * grown) + (_copies(model, recipe) if arguments.bf16 else 0.0)
     table = count_parameters(model)
     trainable = table["total"][1]
     weights = weight_bytes(model, recipe.language_precision.value)
     training = weights + 3 * 4 * trainable
 
     def passing(clips: int) -> float:
-        return half * _passing(recipe, model, min(clips * frames, FRAMES_AT_ONCE))
+        return _passing(recipe, model, min(clips * frames, FRAMES_AT_ONCE), half)
 
     def fits(card: int) -> int:
         room = _MARGIN * card * 1e9 - training - fixed
-        return max(0, int((room - passing(few)) // (half * a_clip)))
+        return max(0, int((room - passing(few)) // a_clip))
 
     a_step = batch * arguments.gradient_accumulation_steps
     steps = math.ceil(len(rows.get("train", [])) / a_step) * arguments.num_train_epochs
@@ -115,7 +118,7 @@ def plan(recipe: Recipe) -> Plan:
         shapes={name: (size[0] * batch // few, *size[1:]) for name, size in shapes.items()},
         weights_gb=weights / 1e9,
         training_gb=training / 1e9,
-        activations_gb=(fixed + half * a_clip * batch) / 1e9,
+        activations_gb=(fixed + a_clip * batch) / 1e9,
         passing_gb=passing(batch) / 1e9,
         batches={card: fits(card) for card in CARDS},
         missing=missing(recipe),
@@ -186,19 +189,38 @@ def _copies(model: Sign2GPTPreTrainedModel, recipe: Recipe) -> float:
     return 2.0 * (_matrices(model)[0] + attention)
 
 
-def _passing(recipe: Recipe, model: Sign2GPTPreTrainedModel, frames: int) -> float:
+def _passing(recipe: Recipe, model: Sign2GPTPreTrainedModel, frames: int, half: float) -> float:
     """Bytes of one group of frames that is computed again on the way back, or of one chunk of the
     loss over the head, whichever is more."""
-    again, chunk = 0, 0
+    again, chunk = 0.0, 0.0
     spatial = model.spatial_model
-    if recipe.train_on is not TrainOn.sign_features and spatial.recomputes:
-        tokens = (_image_size(recipe) // spatial.config.vision_config.patch_size) ** 2 + 1
+    if (
+        recipe.train_on is not TrainOn.sign_features
+        and spatial.recomputes
+        and spatial.config.spatial_lora_layers
+    ):
+        tokens = _tokens(recipe, model)
         with _kept_for_backward(model) as kept, torch.device("meta"):
             spatial.reader.above(torch.empty(frames, tokens, spatial.reader.width))
-        again = kept[0]
+        again = half * kept[0]
     if hasattr(model, "decoder"):
         chunk = 2 * 4 * TARGETS_AT_ONCE * model.get_output_embeddings().out_features
     return max(again, chunk)
+
+
+def _frame_bytes(recipe: Recipe, model: Sign2GPTPreTrainedModel) -> int:
+    """Bytes of a frame's tokens below the first adapter, which stay in float32 with bf16 too."""
+    spatial = model.spatial_model
+    adapts = spatial.reader.storable and spatial.config.spatial_lora_layers
+    if recipe.train_on is TrainOn.sign_features or not adapts:
+        return 0
+    return 4 * _tokens(recipe, model) * spatial.reader.width
+
+
+def _tokens(recipe: Recipe, model: Sign2GPTPreTrainedModel) -> int:
+    """P of a DINOv2."""
+    patch = model.spatial_model.config.vision_config.patch_size
+    return (_image_size(recipe) // patch) ** 2 + 1
 
 
 def _image_size(recipe: Recipe) -> int:
