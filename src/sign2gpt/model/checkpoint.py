@@ -161,7 +161,15 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         By default transformers renames the weights inside to the layouts of their first releases;
         then neither a trainer's return to its best epoch nor the next stage would find them.
         A frozen model that has been set learning is saved with the rest.
+
+        Raises:
+            UserError: the model was made ready for generation alone (see `cpu_generation`).
         """
+        if hasattr(self, "decoder") and self.decoder.head is not None:
+            raise UserError(
+                "A model that was made ready for generation, as a Translator's is, cannot be saved;"
+                " load it with Sign2GPTForConditionalGeneration.from_pretrained to save it."
+            )
         for part in self.frozen_sources:
             own = own_weights(self.get_submodule(FROZEN[part][0]), keep_vars=True)
             if any(weight.requires_grad for weight in own.values()):

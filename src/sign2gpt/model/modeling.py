@@ -22,6 +22,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from transformers.utils import ModelOutput
 
 from sign2gpt.errors import UserError
+from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel, count_parameters
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.decoder import GatedDecoder
@@ -325,6 +326,19 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         memory = self.decoder.remember(features, mask, keep=True)
         model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
         return input_ids, model_kwargs
+
+    def _prepare_cache_for_generation(
+        self,
+        generation_config: GenerationConfig,
+        model_kwargs: dict[str, Any],
+        *args: Any,
+        **kw: Any,
+    ) -> None:
+        """As in transformers, with a cache of ours on a CPU unless another one is asked for."""
+        asked = "cache" in model_kwargs or generation_config.cache_implementation
+        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kw)
+        if self.device.type == "cpu" and not asked and "cache" in model_kwargs:
+            model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
 
     def _prepare_special_tokens(
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
