@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, XGLMConfig
+from transformers.initialization import no_init_weights
 
 from benchmarks.harness import Case, Target, Work
 from sign2gpt.model import Sign2GPTConfig, Sign2GPTForConditionalGeneration
@@ -122,10 +123,15 @@ def build(
 def _textbook(language: tuple[tuple[str, int], ...], device: torch.device) -> Textbook:
     torch.manual_seed(0)
     text = XGLMConfig(**dict(language)) if language else published_config("facebook/xglm-564M")
-    model = Textbook(Sign2GPTConfig(text_config=text)).eval().to(device)
+    with no_init_weights():  # 564 million random numbers are drawn once, not three times
+        model = Textbook(Sign2GPTConfig(text_config=text))
+    model.tie_weights()
     for name, weight in model.named_parameters():
-        if name.endswith((".lora_b", ".gate")):  # zero at first: adapters and gates that act
-            nn.init.uniform_(weight, 0.0, 0.2)
+        if weight.dim() > 1 or name.endswith(".gate"):
+            nn.init.uniform_(weight, 0.0 if weight.dim() == 1 else -0.05, 0.05)
+        elif name.endswith(("bias", "norm.weight")):
+            nn.init.constant_(weight, float(name.endswith("weight")))
+    model = model.eval().to(device)
     return model
 
 
@@ -133,7 +139,11 @@ def _laid_out(
     plain: Textbook, precision: Precision, kept: int | None
 ) -> Sign2GPTForConditionalGeneration:
     """The model as `Translator.from_pretrained` makes it ready."""
-    model = copy.deepcopy(plain)
+    cast = {  # one weight after another, so that no second copy in float32 stands in memory
+        id(weight): nn.Parameter(weight.detach().to(precision.dtype), requires_grad=False)
+        for weight in plain.parameters()
+    }
+    model = copy.deepcopy(plain, cast)
     model.__class__ = Sign2GPTForConditionalGeneration
     model = model.to(precision.dtype)
     if model.device.type == "cpu":

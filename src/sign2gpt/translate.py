@@ -191,13 +191,16 @@ def _make_ready(
     kept_tokens: Iterable[int] | None,
 ) -> None:
     """Bring the language model's weights into a precision, in the form its device wants them."""
-    from sign2gpt.model.cpu_generation import lay_out
+    from sign2gpt.model.cpu_generation import Int8Linear, lay_out
     from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
     from sign2gpt.model.precision import Precision, hold_language_model
 
     if precision is not None:
         model.to(precision.dtype)
-    if not torch.cuda.is_available() and precision is not Precision.nf4:
+    bitsandbytes_only = precision is Precision.nf4 or (
+        precision is Precision.int8 and not Int8Linear.possible()
+    )
+    if not torch.cuda.is_available() and not bitsandbytes_only:
         lay_out(model.decoder, precision is Precision.int8, kept_tokens)
         return
     if precision is not None:

@@ -9,7 +9,7 @@ token and as fast as memory gives it:
   self-attention's plus (B'A' - BA) h, a product of rank 2 R: W is read once for both.
 - q, k and v are one product.
 - The gated heads are added before `out`, which is linear and has one adapter for both.
-- bfloat16 weights are kept in oneDNN's own blocks, 8-bit ones with a scale a row.
+- bfloat16 weights are kept in oneDNN's own blocks, 8-bit ones in FBGEMM's.
 
 Shapes: N rows (any leading dimensions), I input width, O output width, R rank, W language model's
 width.
@@ -17,6 +17,7 @@ width.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +32,13 @@ from sign2gpt.model.lora import LowRankAdapter
 if TYPE_CHECKING:
     from sign2gpt.model.decoder import GatedDecoder
 
-MANY_ROWS = 16  # from here on an 8-bit weight is faster made wide once than used as it is
-
 
 class PackedLinear(nn.Module):
     """x W^T + b in bfloat16, W (O, I) in the blocks that oneDNN multiplies a few rows by."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        # An opaque tensor, which torch cannot save or move: no parameter and no buffer.
+        # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
         self._packed = (torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 4),)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
@@ -57,24 +56,40 @@ class PackedLinear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """x W^T + b with W (O, I) rounded to 8 bits, with a scale a row; x stays bfloat16."""
+    """x W^T + b with W (O, I) in 8 bits, a scale a row; each row of x is rounded to 8 bits too.
+
+    8 bits are multiplied by 8 bits (FBGEMM). Weights alone in 8 bits would have to be made wide on
+    the way, which takes longer than reading them from memory in 16.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        scale = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
-        self.register_buffer("weight", (weight.float() / scale).round().to(torch.int8))
-        self.register_buffer("scale", scale.squeeze(1).to(torch.bfloat16))
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        scale = weight.float().abs().amax(1).clamp(min=1e-12) / 127
+        rounded = (weight.float() / scale[:, None]).round().to(torch.int8)
+        zero = torch.zeros(len(weight), dtype=torch.long)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch means to take this making of tensors elsewhere
+            quantised = torch._make_per_channel_quantized_tensor(rounded, scale.double(), zero, 0)
+            self._packed = (torch.ops.quantized.linear_prepack(quantised, None),)
+        self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this CPU has instructions for it (VNNI), and this build of torch the product."""
+        engines = torch.backends.quantized.supported_engines
+        return "fbgemm" in engines and torch.cpu._is_vnni_supported()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, I) -> (N, O)."""
-        rows = inputs.flatten(0, -2)
-        if len(rows) < MANY_ROWS:
-            product = torch._weight_int8pack_mm(rows, self.weight, self.scale)
+        rows = inputs.flatten(0, -2).float()
+        # The product rounds all rows by one scale, so each is brought to the same size before.
+        size = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_(1e-12)
+        product = torch.ops.quantized.linear_dynamic(rows.div(size), self._packed[0], False)
+        if self.bias is None:
+            product = product.mul_(size)
         else:
-            product = F.linear(rows, self.weight.to(inputs.dtype)) * self.scale
-        product = product.unflatten(0, inputs.shape[:-1])
-        return product if self.bias is None else product + self.bias
+            product = torch.addcmul(self.bias, product, size)
+        return product.to(inputs.dtype).unflatten(0, inputs.shape[:-1])
 
 
 class Computed(nn.Module):
