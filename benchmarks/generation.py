@@ -96,8 +96,8 @@ def build(
     def search(model: Sign2GPTForConditionalGeneration, **inputs: Tensor) -> Tensor:
         for name, value in inputs.items():
             inputs[name] = value.to(model.dtype) if value.is_floating_point() else value
-        length = {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens}
-        return model.generate(**inputs, **length, num_beams=BEAMS)
+        model.generation_config.eos_token_id = None  # no sentence ends before its last token
+        return model.generate(**inputs, max_new_tokens=new_tokens, num_beams=BEAMS)
 
     def naive() -> Tensor:
         low = held is not Precision.float32
