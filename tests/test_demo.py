@@ -261,6 +261,31 @@ def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -
     assert code == 0 and out.strip()
 
 
+def test_a_model_says_tokens_of_given_sentences_only(
+    demo: Path, translate: Translate, tmp_path: Path
+) -> None:
+    """With those that it would have said anyway it says the same, one beam wide."""
+    clip, given = next((demo / "report").glob("*.mp4")), tmp_path / "sentences.txt"
+    options = ("--json", "--beams", "1")
+    said = json.loads(translate(clip, *options)[1])[0]["text"]
+    given.write_text(said, encoding="utf-8")
+    code, out, _ = translate(clip, *options, "--only-tokens-of", given)
+    assert code == 0 and json.loads(out)[0]["text"] == said
+    code, out, _ = translate(
+        clip, *options, "--only-tokens-of", demo / "corpus", "--precision", "int8"
+    )
+    assert code == 0 and json.loads(out)[0]["text"]
+    given.write_text("\n", encoding="utf-8")
+    refused(translate(clip, "--only-tokens-of", given), "no sentences")
+
+
+def test_a_model_made_ready_for_generation_is_not_saved(demo: Path, tmp_path: Path) -> None:
+    translator = Translator.from_pretrained(demo / "translate")
+    with pytest.raises(UserError, match="cannot be saved"):
+        translator.model.save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_batch_gives_what_each_clip_gives_alone(demo: Path) -> None:
     translator = Translator.from_pretrained(demo / "translate")
     videos = [translator.processor.read(c) for c in sorted((demo / "report").glob("*.mp4"))]

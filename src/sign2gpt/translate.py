@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD, SpottedSign, spot_signs
-from sign2gpt.text.tokenizer import texts_of
+from sign2gpt.text.tokenizer import texts_of, tokens_in
 
 if TYPE_CHECKING:
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
@@ -78,8 +78,12 @@ class Translator:
         vision: str | Path | None = None,
         language: str | Path | None = None,
         precision: Precision | None = None,
+        sentences: Iterable[str] | None = None,
     ) -> Translator:
         """Load a trained model's folder.
+
+        On a CPU the language model is laid out for generation alone: it can neither be trained
+        nor saved then.
 
         Args:
             folder: the model's folder.
@@ -88,13 +92,15 @@ class Translator:
             precision: of the weights; int8 and nf4 of the language model's blocks alone, the rest
                 is bfloat16 then. None = as in training, where the recipe had a
                 language_precision, else as they were saved.
+            sentences: the model may use only tokens that these hold, such as those of the train
+                split: with a large vocabulary that is faster, but it can say nothing else.
 
         Raises:
             UserError: no such folder, or a part of the model is missing or damaged; a precision
-                that needs a library which is not installed.
+                that needs a library which is not installed; sentences without a word.
         """
         from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
-        from sign2gpt.model.precision import Precision, hold_language_model
+        from sign2gpt.model.precision import Precision
         from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
         from sign2gpt.video.processor import Sign2GPTProcessor
 
@@ -110,12 +116,18 @@ class Translator:
         noted = model.frozen_sources.get("language", {}).get("precision")
         if precision is None and noted is not None:
             precision = Precision(noted)
-        if precision is not None:
-            hold_language_model(model.to(precision.dtype), precision)
+        processor = Sign2GPTProcessor.from_pretrained(folder)
+        kept = None
+        if sentences is not None:
+            search = model.generation_config
+            kept = tokens_in(processor.tokenizer, sentences) | {search.decoder_start_token_id}
+            ends = search.eos_token_id
+            kept.update(ends if isinstance(ends, list) else [ends])
+        _make_ready(model, precision, kept)
         vocabulary = None
         if model.config.num_pseudo_glosses:
             vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
-        return cls(model, Sign2GPTProcessor.from_pretrained(folder), vocabulary)
+        return cls(model, processor, vocabulary)
 
     def translate(
         self,
@@ -176,3 +188,27 @@ class Translator:
         """Time from one sign token to the next, for a clip that is not longer than the cap."""
         frames = 2 if self.model.config.downsample_after is not None else 1
         return frames / self.processor.video_processor.fps
+
+
+def _make_ready(
+    model: Sign2GPTForConditionalGeneration,
+    precision: Precision | None,
+    kept_tokens: Iterable[int] | None,
+) -> None:
+    """Bring the language model's weights into a precision, in the form its device wants them."""
+    from sign2gpt.model.cpu_generation import Int8Linear, lay_out
+    from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
+    from sign2gpt.model.precision import Precision, hold_language_model
+
+    if precision is not None:
+        model.to(precision.dtype)
+    bitsandbytes_only = precision is Precision.nf4 or (
+        precision is Precision.int8 and not Int8Linear.possible()
+    )
+    if not torch.cuda.is_available() and not bitsandbytes_only:
+        lay_out(model.decoder, precision is Precision.int8, kept_tokens)
+        return
+    if precision is not None:
+        hold_language_model(model, precision)
+    if kept_tokens is not None:
+        keep_tokens(model.decoder, kept_tokens, plain_linear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -66,11 +67,33 @@ LanguageOption = Annotated[
 PrecisionOption = Annotated[
     Precision | None,
     typer.Option(
-        help="In what the weights are held; int8 and nf4 (8 and 4 bits, for GPUs) are of the "
-        "language model's blocks alone. As in training if not given.",
+        help="In what the weights are held; int8 and nf4 (8 and 4 bits) are of the language model "
+        "alone, the rest is bfloat16 then; nf4 is for GPUs. As in training if not given.",
         show_default=False,
     ),
 ]
+SentencesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--only-tokens-of",
+        help="A store (its train split) or a file, a sentence a line: the model says only tokens "
+        "of these. Faster where the vocabulary is large; no other word can be said.",
+        show_default=False,
+    ),
+]
+
+
+def sentences_of(source: Path | None) -> list[str] | None:
+    """What `SentencesOption` names; None where it is not given."""
+    if source is None:
+        return None
+    if source.is_file():
+        from sign2gpt.metrics import read_lines
+
+        return read_lines(source)
+    from sign2gpt.data.store import open_store
+
+    return [row.text for row in open_store(source).rows("train")]
 
 
 def print_json(value: Any) -> None:

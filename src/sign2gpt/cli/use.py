@@ -13,9 +13,11 @@ from sign2gpt.cli.app import (
     JsonFlag,
     LanguageOption,
     PrecisionOption,
+    SentencesOption,
     VisionOption,
     app,
     print_json,
+    sentences_of,
 )
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD
@@ -43,6 +45,7 @@ def translate(
     vision: VisionOption = None,
     language: LanguageOption = None,
     precision: PrecisionOption = None,
+    only_tokens_of: SentencesOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
@@ -51,7 +54,9 @@ def translate(
     from sign2gpt.translate import Translator
 
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
-    translator = Translator.from_pretrained(model, vision, language, precision)
+    translator = Translator.from_pretrained(
+        model, vision, language, precision, sentences_of(only_tokens_of)
+    )
     results, failures = [], []
     for clip in clips:
         try:
@@ -102,6 +107,7 @@ def evaluate(
     vision: VisionOption = None,
     language: LanguageOption = None,
     precision: PrecisionOption = None,
+    only_tokens_of: SentencesOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score translations: BLEU-1 to 4 and ROUGE-L, with the signature that reproduces them.
@@ -126,6 +132,7 @@ def evaluate(
             vision=vision,
             language=language,
             precision=precision,
+            sentences=sentences_of(only_tokens_of),
         )
     else:
         raise UserError("Give --hypotheses and --references, or --model and --store.")

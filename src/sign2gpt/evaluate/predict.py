@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,13 +58,14 @@ def translate_split(
     vision: Path | None = None,
     language: Path | None = None,
     precision: Precision | None = None,
+    sentences: Iterable[str] | None = None,
     progress: Advance | None = None,
 ) -> tuple[list[str], list[str]]:
     """(hypotheses, references) of a trained model over a split, in the manifest's order.
 
     Args:
         out: folder that both are written to, one sentence a line.
-        vision, language, precision: as in `Translator.from_pretrained`.
+        vision, language, precision, sentences: as in `Translator.from_pretrained`.
 
     Raises:
         UserError: no such model, store or split, a clip that cannot be read, or no place to write.
@@ -75,7 +76,7 @@ def translate_split(
         check_output(out)
     clips = open_store(store)
     rows = clips.rows(split)
-    translator = Translator.from_pretrained(model, vision, language, precision)
+    translator = Translator.from_pretrained(model, vision, language, precision, sentences)
     found = predict(translator, clips, rows, num_beams=num_beams, progress=progress)
     hypotheses, references = [one.text for one in found], [row.text for row in rows]
     if out is not None:

@@ -173,7 +173,13 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
 
         Raises:
             UserError: a language model held in 8 or 4 bits that no source has.
+                Or a model that was made ready for generation alone (see `cpu_generation`).
         """
+        if hasattr(self, "decoder") and self.decoder.head is not None:
+            raise UserError(
+                "A model that was made ready for generation, as a Translator's is, cannot be saved;"
+                " load it with Sign2GPTForConditionalGeneration.from_pretrained to save it."
+            )
         for part in self.frozen_sources:
             own = own_weights(self.get_submodule(FROZEN[part][0]), keep_vars=True)
             if any(weight.requires_grad for weight in own.values()):

@@ -37,6 +37,7 @@ class GatedDecoder(nn.Module):
         language_model = AutoModelForCausalLM.from_config(frozen_copy(text, config.frozen_dropout))
         gate_language_model(language_model, config)
         self.language_model = language_model
+        self.head: nn.Module | None = None  # in place of the language model's, in generation
         # transformers looks for tied weights only on direct children of the whole model.
         self.all_tied_weights_keys = {
             f"language_model.{tied}": f"language_model.{source}"
@@ -101,7 +102,8 @@ class GatedDecoder(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """(*, W) -> (*, M)."""
-        return self.language_model.get_output_embeddings()(features)
+        head = self.head or self.language_model.get_output_embeddings()
+        return head(features)
 
     def _place(self, sign_features: Tensor) -> Tensor:
         if self.sign_position == "none":

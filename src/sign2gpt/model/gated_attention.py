@@ -90,10 +90,15 @@ class GatedSelfAttention(nn.Module):
 
         The texts of one clip are folded into its queries, so the signs are not copied per beam.
         """
+        heads = self._attend(self._heads(self.cross_query, "q", hidden_states), memory)
+        out: AdaptedLinear = getattr(self.attention, self.out_name)
+        return out(heads, with_bias=False)
+
+    def _attend(self, query: Tensor, memory: SignMemory) -> Tensor:
+        """Queries (B * F, H, L, Dh) -> gated heads before `out`, (B * F, L, H * Dh)."""
         keys, values = self._keys_and_values(memory)
-        texts, length, _ = hidden_states.shape
+        texts, _, length, _ = query.shape
         clips = keys.shape[0]
-        query = self._heads(self.cross_query, "q", hidden_states)  # (B * F, H, L, Dh)
         folded = query.unflatten(0, (clips, -1)).transpose(1, 2).flatten(2, 3)  # (B, H, F * L, Dh)
         heads = F.scaled_dot_product_attention(
             folded,
@@ -104,8 +109,7 @@ class GatedSelfAttention(nn.Module):
         )
         heads = heads * self.open_gate().to(heads.dtype)[:, None, None]
         heads = heads.unflatten(2, (-1, length)).permute(0, 2, 3, 1, 4)  # (B, F, L, H, Dh)
-        out: AdaptedLinear = getattr(self.attention, self.out_name)
-        return out(heads.reshape(texts, length, -1), with_bias=False)
+        return heads.reshape(texts, length, -1)
 
     def open_gate(self) -> Tensor:
         """The gates (H,) as they act, in [0, 1] unless the configuration frees them."""
@@ -127,9 +131,7 @@ class GatedSelfAttention(nn.Module):
         """Keys and values of the signs, each (B, H, T, Dh)."""
         if memory.keep and self.index in memory.kept:
             return memory.kept[self.index]
-        normed = self._norm[0](memory.states)
-        keys = self._heads(self.cross_key, "k", normed)
-        values = self._heads(self.cross_value, "v", normed)
+        keys, values = self._signs(self._norm[0](memory.states))
         groups = self.num_heads // keys.shape[1]
         if groups > 1:  # grouped queries: a key/value head serves several query heads
             keys = keys.repeat_interleave(groups, dim=1)
@@ -138,12 +140,18 @@ class GatedSelfAttention(nn.Module):
             memory.kept[self.index] = (keys, values)
         return keys, values
 
+    def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """Normed signs (B, T, W) -> keys and values, each (B, G, T, Dh)."""
+        return self._heads(self.cross_key, "k", normed), self._heads(self.cross_value, "v", normed)
+
     def _heads(self, adapter: LowRankAdapter, name: str, inputs: Tensor) -> Tensor:
         """Frozen projection with a second adapter: (*, L, W) -> (*, H or G, L, Dh), no rotary."""
-        attention = self.attention
-        projected = adapter.apply_to(getattr(attention, f"{name}_proj"), inputs)
-        heads = projected.unflatten(-1, (-1, attention.head_dim))
-        norm = getattr(attention, f"{name}_norm", None)  # Qwen3 norms each head
+        return self._split(adapter.apply_to(getattr(self.attention, f"{name}_proj"), inputs), name)
+
+    def _split(self, projected: Tensor, name: str) -> Tensor:
+        """What a projection gives, (*, L, H * Dh) -> (*, H, L, Dh), normed where the model does."""
+        heads = projected.unflatten(-1, (-1, self.attention.head_dim))
+        norm = getattr(self.attention, f"{name}_norm", None)  # Qwen3 norms each head
         return (heads if norm is None else norm(heads)).transpose(1, 2)
 
 

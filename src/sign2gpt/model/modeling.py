@@ -22,6 +22,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from transformers.utils import ModelOutput, logging
 
 from sign2gpt.errors import UserError
+from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel, count_parameters
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.decoder import GatedDecoder
@@ -228,9 +229,8 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
     ) -> None:
         """How transformers loads generation_config.json, but a file that is not whole is an error.
 
-        transformers passes over a missing or unreadable one, and a search without `max_length`
-        ends after 20 tokens: sentences would be cut off unnoticed. The file is always saved with
-        the weights, so where it is not whole the folder is damaged, as without a weight.
+        transformers passes over it, and a search without `max_length` ends after 20 tokens:
+        sentences would be cut off unnoticed. The file is always saved with the weights.
         """
         super().adjust_generation_fn(generation_config, auto, pipeline, source, *args, **kw)
         for name in ("decoder_start_token_id", "eos_token_id", "num_beams", "max_length"):
@@ -340,11 +340,19 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
         return input_ids, model_kwargs
 
+    def _prepare_cache_for_generation(
+        self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kw: Any
+    ) -> None:
+        """As in transformers, with a cache of ours on a CPU unless another one is asked for."""
+        asked = "cache" in model_kwargs or generation_config.cache_implementation
+        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kw)
+        if self.device.type == "cpu" and not asked and "cache" in model_kwargs:
+            model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
+
     def _prepare_special_tokens(
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
     ) -> None:
-        """As in transformers, less its warning that a mask is missing where the language model
-        pads with its end token: the start of a sentence is never padded."""
+        """As in transformers, less a warning: the start of a sentence needs no mask."""
         kwargs["kwargs_has_attention_mask"] = None
         super()._prepare_special_tokens(generation_config, *args[1:], **kwargs)
 

@@ -2,7 +2,8 @@
 
 8 and 4 bits are LLM.int8() (Dettmers et al., 2022) and NF4 (Dettmers et al., 2023), by
 bitsandbytes, in the linear layers of the model's blocks. Embeddings, head and products are bfloat16
-then. Norms, biases and what is trained keep their own precision.
+then. Norms, biases and what is trained keep their own precision. This is for training, and for
+generation on a GPU; on a CPU see `cpu_generation`.
 """
 
 from __future__ import annotations

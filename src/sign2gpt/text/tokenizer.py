@@ -171,3 +171,16 @@ def texts_of(
     tokens = np.where(tokens < 0, tokenizer.pad_token_id, tokens)
     texts = [text.strip() for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
     return [restore_punctuation(text) for text in texts] if full_width else texts
+
+
+def tokens_in(tokenizer: PreTrainedTokenizerFast, sentences: Iterable[str]) -> set[int]:
+    """Ids of the tokens that sentences are made of, and of the special ones.
+
+    Raises:
+        UserError: there is no sentence with a word.
+    """
+    sentences = [sentence for sentence in sentences if sentence.strip()]
+    if not sentences:
+        raise UserError("There are no sentences to take the tokens of: give some text.")
+    found = tokenizer(sentences, add_special_tokens=False)["input_ids"]
+    return {token for ids in found for token in ids} | set(tokenizer.all_special_ids)

@@ -1,0 +1,164 @@
+"""Beam search with a language model of XGLM-564M's shape: a clip of 64 sampled frames, 63 tokens.
+
+Naive is textbook code: float32 weights under bfloat16 autocast, the clip's features copied for each
+beam, the signs' keys and values computed anew for each token and beam, each adapter a product of
+its own, transformers' own cache. Weights are random, so that no sentence ends early.
+"""
+
+import copy
+from contextlib import nullcontext
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationMixin, XGLMConfig
+from transformers.initialization import no_init_weights
+
+from benchmarks.harness import Case, Target, Work
+from sign2gpt.model import Sign2GPTConfig, Sign2GPTForConditionalGeneration
+from sign2gpt.model.cpu_generation import lay_out
+from sign2gpt.model.modeling import SignEncoderOutput
+from sign2gpt.model.precision import Precision
+from sign2gpt.model.published import published_config
+
+TITLE = "Beam search, 4 beams, 63 tokens, XGLM-564M's shape, 32 sign tokens a clip"
+TINY = {"vocab_size": 50, "d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4}
+CHECK = {"precision": "float32", "language": TINY, "new_tokens": 12}
+KEPT = 5000  # tokens; PHOENIX14T has 2,887 words
+SHAPES: dict[str, dict[str, Any]] = {
+    "bf16": {"target": Target(speed=3.2)},
+    f"bf16, {KEPT:,} tokens kept": {"kept": KEPT, "target": Target(speed=5.0)},
+    "int8": {"precision": "int8"},
+    f"int8, {KEPT:,} tokens kept": {"precision": "int8", "kept": KEPT, "target": Target(speed=8.0)},
+    "bf16, from frames": {"frames": 64},
+    "bf16, 8 clips at once; naive: fast, one by one": {
+        "clips": 8,
+        "one_by_one": True,
+        "target": Target(speed=3.0),
+    },
+}
+BEAMS, SIGNS = 4, 32
+
+
+class Textbook(Sign2GPTForConditionalGeneration):
+    """The same model, generating as textbook code does."""
+
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = True,
+        input_ids: Tensor | None = None,
+        encoder_outputs: SignEncoderOutput | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        input_ids, model_kwargs = GenerationMixin._expand_inputs_for_generation(
+            self, expand_size, False, input_ids, **model_kwargs
+        )
+        features, mask = (
+            tensor.repeat_interleave(expand_size, 0)
+            for tensor in (encoder_outputs.last_hidden_state, encoder_outputs.sign_mask)
+        )
+        memory = self.decoder.remember(features, mask, keep=False)
+        model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
+        return input_ids, model_kwargs
+
+    def _prepare_cache_for_generation(self, *args: Any, **kwargs: Any) -> None:
+        GenerationMixin._prepare_cache_for_generation(self, *args, **kwargs)
+
+
+def build(
+    device: torch.device,
+    precision: str = "bfloat16",
+    kept: int | None = None,
+    clips: int = 1,
+    frames: int = 0,
+    new_tokens: int = 63,
+    language: dict[str, int] | None = None,
+    one_by_one: bool = False,
+    target: Target | None = None,
+) -> Case:
+    """`frames` > 0: from pixels on, the spatial model and the sign encoder included."""
+    plain = _textbook(tuple((language or {}).items()), device)
+    held = Precision(precision)
+    fast = _laid_out(plain, held, kept)
+    generator = torch.Generator().manual_seed(1)
+    if frames:
+        size = (clips * frames, 3, 224, 224)
+        pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator).to(device)
+        given = {"pixel_values": pixels, "num_frames": torch.full((clips,), frames, device=device)}
+    else:
+        width = plain.config.sign_hidden_size
+        features = torch.randn(clips, SIGNS, width, generator=generator).to(device)
+        mask = torch.ones(clips, SIGNS, dtype=torch.bool, device=device)
+        given = {"sign_features": features, "sign_mask": mask}
+
+    def search(model: Sign2GPTForConditionalGeneration, **inputs: Tensor) -> Tensor:
+        for name, value in inputs.items():
+            inputs[name] = value.to(model.dtype) if value.is_floating_point() else value
+        model.generation_config.eos_token_id = None  # no sentence ends before its last token
+        return model.generate(**inputs, max_new_tokens=new_tokens, num_beams=BEAMS)
+
+    def naive() -> Tensor:
+        low = held is not Precision.float32
+        with torch.autocast(device.type, torch.bfloat16) if low else nullcontext():
+            return search(plain, **given)
+
+    def each() -> None:
+        for clip in range(clips):
+            search(fast, **{name: value[clip : clip + 1] for name, value in given.items()})
+
+    return Case(
+        fast=lambda: search(fast, **given),
+        naive=each if one_by_one else naive,
+        floor=Work(bytes=new_tokens * _streamed_bytes(plain, held, kept)),
+        items=clips,
+        unit="clip",
+        target=target,
+        memory=False,
+    )
+
+
+@lru_cache(maxsize=1)
+def _textbook(language: tuple[tuple[str, int], ...], device: torch.device) -> Textbook:
+    torch.manual_seed(0)
+    text = XGLMConfig(**dict(language)) if language else published_config("facebook/xglm-564M")
+    with no_init_weights():  # 564 million random numbers are drawn once, not three times
+        model = Textbook(Sign2GPTConfig(text_config=text))
+    model.tie_weights()
+    for name, weight in model.named_parameters():
+        if weight.dim() > 1 or name.endswith(".gate"):
+            nn.init.uniform_(weight, 0.0 if weight.dim() == 1 else -0.05, 0.05)
+        elif name.endswith(("bias", "norm.weight")):
+            nn.init.constant_(weight, float(name.endswith("weight")))
+    model = model.eval().to(device)
+    return model
+
+
+def _laid_out(
+    plain: Textbook, precision: Precision, kept: int | None
+) -> Sign2GPTForConditionalGeneration:
+    """The model as `Translator.from_pretrained` makes it ready."""
+    cast = {  # one weight after another, so that no second copy in float32 stands in memory
+        id(weight): nn.Parameter(weight.detach().to(precision.dtype), requires_grad=False)
+        for weight in plain.parameters()
+    }
+    model = copy.deepcopy(plain, cast)
+    model.__class__ = Sign2GPTForConditionalGeneration
+    model = model.to(precision.dtype)
+    if model.device.type == "cpu":
+        lay_out(model.decoder, precision is Precision.int8, kept and range(kept))
+    return model
+
+
+def _streamed_bytes(plain: Textbook, precision: Precision, kept: int | None) -> float:
+    """Each weight of the language model's blocks and of its head, read once."""
+    text = plain.decoder.language_model
+    blocks = sum(
+        weight.numel()
+        for name, weight in text.base_model.layers.named_parameters()
+        if weight.dim() > 1 and "lora" not in name
+    )
+    head = text.config.hidden_size * (kept or text.config.vocab_size)
+    size = {Precision.float32: 4, Precision.bfloat16: 2, Precision.int8: 1}[precision]
+    return float(size * (blocks + head))

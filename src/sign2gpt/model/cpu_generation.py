@@ -1,0 +1,220 @@
+"""A decoder whose weights are laid out for generation on a CPU.
+
+A step of beam search multiplies a handful of rows by every weight of the language model, so that it
+takes as long as reading the weights does. `lay_out` brings each into a form that is read once a
+token and as fast as memory gives it:
+
+- Adapters are merged, W + BA, before a weight is rounded to fewer bits. The cross-attention's
+  queries, which use the same frozen W with another adapter (B', A'), are then the
+  self-attention's plus (B'A' - BA) h, a product of rank 2 R: W is read once for both.
+- q, k and v are one product.
+- The gated heads are added before `out`, which is linear and has one adapter for both.
+- bfloat16 weights are kept in oneDNN's own blocks, 8-bit ones in FBGEMM's.
+
+Shapes: N rows (any leading dimensions), I input width, O output width, R rank, W language model's
+width.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory
+from sign2gpt.model.kept_tokens import MakeLinear, keep_tokens, plain_linear
+from sign2gpt.model.lora import LowRankAdapter
+
+if TYPE_CHECKING:
+    from sign2gpt.model.decoder import GatedDecoder
+
+
+class PackedLinear(nn.Module):
+    """x W^T + b in bfloat16, W (O, I) in the blocks that oneDNN multiplies a few rows by."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        super().__init__()
+        # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
+        self._packed = (torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 4),)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this CPU multiplies in bfloat16, through oneDNN."""
+        onednn = torch.backends.mkldnn.is_available()
+        return onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, I) -> (N, O)."""
+        return torch.ops.mkldnn._linear_pointwise(
+            inputs, self._packed[0], self.bias, "none", [], ""
+        )
+
+
+class Int8Linear(nn.Module):
+    """x W^T + b with W (O, I) in 8 bits, a scale a row; x in 16 bits, as two rows of 8.
+
+    8 bits are multiplied by 8 bits (FBGEMM). Weights alone in 8 bits would have to be made wide on
+    the way, which takes longer than reading them from memory in 16; x in 8 bits is not enough, as
+    a few of a language model's features are far larger than the rest.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        super().__init__()
+        scale = weight.float().abs().amax(1).clamp(min=1e-12) / 127
+        rounded = (weight.float() / scale[:, None]).round().to(torch.int8)
+        zero = torch.zeros(len(weight), dtype=torch.long)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch means to take this making of tensors elsewhere
+            quantised = torch._make_per_channel_quantized_tensor(rounded, scale.double(), zero, 0)
+            self._packed = (torch.ops.quantized.linear_prepack(quantised, None),)
+        self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this CPU has instructions for it (VNNI), and this build of torch the product."""
+        engines = torch.backends.quantized.supported_engines
+        return "fbgemm" in engines and torch.cpu._is_vnni_supported()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, I) -> (N, O)."""
+        rows = inputs.flatten(0, -2).float()
+        size = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_(1e-12).div_(127)
+        whole = rows.div(size)  # -127 to 127
+        high = whole.round()
+        low = whole.sub_(high).mul_(254)  # the rest, from -0.5 to 0.5, in as many steps
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            torch.cat([high, low]), 1.0, 128, self._packed[0]
+        )
+        product = torch.add(product[: len(rows)], product[len(rows) :], alpha=1 / 254)
+        if self.bias is None:
+            product = product.mul_(size)
+        else:
+            product = torch.addcmul(self.bias, product, size)
+        return product.to(inputs.dtype).unflatten(0, inputs.shape[:-1])
+
+
+class Computed(nn.Module):
+    """Stands where a projection was that has been computed with others already."""
+
+    value: Tensor | None = None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        value, self.value = self.value, None
+        assert value is not None
+        return value
+
+
+class SummedOut(nn.Module):
+    """`out` of self-attention's heads and of the gated ones, (N, H * Dh) -> (N, W)."""
+
+    def __init__(self, product: nn.Module):
+        super().__init__()
+        self.product = product
+        self.gated: Tensor | None = None
+
+    def forward(self, heads: Tensor) -> Tensor:
+        if self.gated is not None:
+            heads, self.gated = heads + self.gated, None
+        return self.product(heads)
+
+
+class LaidOutAttention(GatedSelfAttention):
+    """`GatedSelfAttention` with each weight read once, for generation alone."""
+
+    def __init__(self, gated: GatedSelfAttention, make: MakeLinear):
+        nn.Module.__init__(self)
+        self.attention, self.index, self.num_heads = gated.attention, gated.index, gated.num_heads
+        self.gate, self.gate_kind, self._norm = gated.gate, gated.gate_kind, gated._norm
+        self.out_name = gated.out_name
+        cross = {"q": gated.cross_query, "k": gated.cross_key, "v": gated.cross_value}
+        projections = {name: getattr(self.attention, f"{name}_proj") for name in cross}
+        self.differences = nn.ModuleDict(
+            {name: AdapterDifference(cross[name], projections[name].adapter) for name in cross}
+        )
+        self.widths = [linear.out_features for linear in projections.values()]
+        merged = [linear.merged() for linear in projections.values()]
+        biases = [linear.bias for linear in merged if linear.bias is not None]
+        self.product = make(
+            torch.cat([linear.weight for linear in merged]), torch.cat(biases) if biases else None
+        )
+        for name in cross:
+            setattr(self.attention, f"{name}_proj", Computed())
+        out = getattr(self.attention, self.out_name).merged()
+        setattr(self.attention, self.out_name, SummedOut(make(out.weight, out.bias)))
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        *args: Any,
+        sign_memory: SignMemory | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, ...]:
+        """As in `GatedSelfAttention`, for a few rows, without gradients."""
+        attention = self.attention
+        query, key, value = self.product(hidden_states).split(self.widths, dim=-1)
+        attention.q_proj.value, attention.k_proj.value = query, key
+        attention.v_proj.value = value
+        if sign_memory is not None:
+            crossing = self._split(query + self.differences["q"](hidden_states), "q")
+            getattr(attention, self.out_name).gated = self._attend(crossing, sign_memory)
+        return attention(hidden_states, *args, **kwargs)
+
+    def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        _, key, value = self.product(normed).split(self.widths, dim=-1)
+        keys = self._split(key + self.differences["k"](normed), "k")
+        return keys, self._split(value + self.differences["v"](normed), "v")
+
+
+class AdapterDifference(nn.Module):
+    """(B'A' - BA) x of two adapters on one weight: (N, I) -> (N, O)."""
+
+    def __init__(self, wanted: LowRankAdapter, merged: LowRankAdapter):
+        super().__init__()
+        down = torch.cat([wanted.down, merged.down]).detach()
+        up = torch.cat([wanted.lora_b * wanted.scale, merged.lora_b * -merged.scale], 1).detach()
+        self.register_buffer("down", down)
+        self.register_buffer("up", up)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return F.linear(F.linear(inputs, self.down), self.up)
+
+
+@torch.no_grad()
+def lay_out(
+    decoder: GatedDecoder, in_8_bits: bool = False, kept_tokens: Iterable[int] | None = None
+) -> None:
+    """Lay a decoder out for generation on a CPU, once and for good: it can neither be trained nor
+    saved afterwards.
+
+    Args:
+        decoder: on the CPU, its weights in the dtype to use.
+        in_8_bits: hold the blocks' and the head's weights in 8 bits; all else is bfloat16 then.
+        kept_tokens: ids of the only tokens to be said (see `keep_tokens`); None = all.
+
+    Raises:
+        UserError: a kept token that is not in the vocabulary.
+    """
+    make = Int8Linear if in_8_bits else _wide
+    if kept_tokens is not None:
+        keep_tokens(decoder, kept_tokens, make)
+    else:
+        head = decoder.language_model.get_output_embeddings()
+        decoder.head = make(head.weight, head.bias)
+    for layer in decoder.language_model.base_model.layers:
+        layer.self_attn = LaidOutAttention(layer.self_attn, make)
+        for parent in list(layer.modules()):
+            for name, child in list(parent.named_children()):
+                if type(child) is nn.Linear:
+                    setattr(parent, name, make(child.weight, child.bias))
+
+
+def _wide(weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """A linear layer in its weight's dtype, in the form that this CPU reads fastest."""
+    if weight.dtype == torch.bfloat16 and PackedLinear.possible():
+        return PackedLinear(weight, bias)
+    return plain_linear(weight, bias)

@@ -1,0 +1,69 @@
+"""A decoder laid out for generation on a CPU says the same; in fewer bits, nearly the same."""
+
+import copy
+
+import pytest
+import torch
+
+from sign2gpt.errors import UserError
+from sign2gpt.model import Sign2GPTForConditionalGeneration
+from sign2gpt.model.cpu_generation import lay_out
+from sign2gpt.model.precision import Precision
+
+TOKENS = torch.tensor([[2, 5, 6, 7], [2, 9, 8, 4]])
+# Standard deviation of the logits' error over theirs, against float32, of tiny random models.
+ERROR = {Precision.float32: 1e-6, Precision.bfloat16: 0.02, Precision.int8: 0.03}
+
+
+@pytest.fixture(params=["xglm", "llama", "qwen2", "qwen3"])
+def model(request, tiny_config, awaken) -> Sign2GPTForConditionalGeneration:
+    torch.manual_seed(5)
+    return awaken(Sign2GPTForConditionalGeneration(tiny_config(request.param))).eval()
+
+
+def laid_out(model, precision=Precision.float32, kept=None):
+    other = copy.deepcopy(model).to(precision.dtype)
+    lay_out(other.decoder, precision is Precision.int8, kept)
+    return other
+
+
+def signs(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(4)
+    features = torch.randn(2, 6, 32, generator=generator).to(dtype)
+    return {"sign_features": features, "sign_mask": torch.arange(6) < torch.tensor([[6], [4]])}
+
+
+@pytest.mark.parametrize("precision", list(ERROR), ids=lambda kind: kind.value)
+def test_logits_stay_near(model, precision):
+    with torch.no_grad():
+        wanted = model(**signs(), decoder_input_ids=TOKENS).logits
+        given = laid_out(model, precision)
+        logits = given(**signs(precision.dtype), decoder_input_ids=TOKENS).logits.float()
+    error = (logits - wanted).std() / wanted.std()
+    assert error < ERROR[precision]
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_the_same_sentences_in_float32(beams, model):
+    wanted = model.generate(**signs(), num_beams=beams, max_length=14)
+    given = laid_out(model).generate(**signs(), num_beams=beams, max_length=14)
+    assert torch.equal(given, wanted)
+
+
+def test_kept_tokens_alone_are_said_with_the_same_scores(model):
+    wanted = model.generate(**signs(), num_beams=4, max_length=12)
+    said = sorted({*wanted.flatten().tolist(), 2})
+    kept = laid_out(model, kept=said)
+    logits = kept(**signs(), decoder_input_ids=TOKENS).logits
+    plain = model(**signs(), decoder_input_ids=TOKENS).logits
+    torch.testing.assert_close(logits[..., said], plain[..., said], atol=1e-5, rtol=1e-5)
+    rest = [token for token in range(50) if token not in said]
+    assert bool((logits[..., rest] == -torch.inf).all())
+    few = laid_out(model, kept=range(10))
+    assert set(few.generate(**signs(), max_length=12).flatten().tolist()) <= set(range(10))
+
+
+def test_tokens_outside_the_vocabulary_are_refused(model):
+    for wrong in ([], [50], [-1, 3]):
+        with pytest.raises(UserError, match="0 to 49"):
+            lay_out(model.decoder, kept_tokens=wrong)
