@@ -7,7 +7,6 @@ A store is a folder with one manifest in it: `manifest.parquet` (written by this
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from sign2gpt.data.tables import Records, read_records
 from sign2gpt.errors import UserError
+from sign2gpt.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,12 +77,8 @@ def write_manifest(store: Path | str, rows: Iterable[ClipRow]) -> Path:
     _check_rows(((f"row {number}", row) for number, row in enumerate(rows, 1)), target)
     table = pa.Table.from_pylist([vars(row) for row in rows], schema=arrow_schema())
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{PARQUET_NAME}.{os.getpid()}")
-    try:
+    with whole_file(target) as unfinished:
         pq.write_table(table, unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return target
 
 
