@@ -61,6 +61,7 @@ class ClipRow:
 
 _TYPES: dict[str, type] = get_type_hints(ClipRow)
 COLUMNS = tuple(_TYPES)
+_MOST = 2**63  # whole numbers in Parquet stay below
 _REQUIRED = [field.name for field in fields(ClipRow) if field.default is MISSING]
 
 
@@ -135,12 +136,22 @@ def find_manifest(store: Path) -> Path:
     return found[0]
 
 
+def clip_name(path: str) -> str:
+    """What a clip is called where nothing else is said: its path without the extension; "" where
+    the path names no file or folder, as "." and "/" do not."""
+    place = Path(path)
+    return place.with_suffix("").as_posix() if place.name else ""
+
+
 def _check_rows(rows: Iterable[tuple[str, ClipRow]], manifest: Path | str) -> list[ClipRow]:
     seen: dict[str, str] = {}
     checked = []
     for where, row in rows:
-        if not row.path.strip():
-            raise UserError(f"{manifest}, {where}: a manifest line without a clip; fill its path.")
+        if not row.path.strip() or not clip_name(row.path):
+            raise UserError(
+                f"{manifest}, {where}: a manifest line without a clip (its path is {row.path!r}); "
+                "give the path of a file or a folder."
+            )
         if not row.id.strip() or not row.split.strip():
             empty = "split" if row.id.strip() else "id"
             raise UserError(f"{manifest}, {where}: the {empty} is empty; fill it.")
@@ -160,7 +171,7 @@ def _row(record: dict[str, Any], where: str) -> ClipRow:
     """One record, checked and typed; a missing id is the path without its extension."""
     record = {name: value for name, value in record.items() if value is not None}
     if "id" not in record and record.get("path"):
-        record["id"] = Path(str(record["path"])).with_suffix("").as_posix()
+        record["id"] = clip_name(str(record["path"]))
     if unknown := [name for name in record if name not in _TYPES]:
         raise UserError(
             f"{where}: unknown column {unknown[0]!r}; the columns are {', '.join(_TYPES)}."
@@ -181,9 +192,10 @@ def _typed(name: str, value: Any, where: str) -> Any:
         return kind(0)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not 0 <= number < math.inf or (kind is int and number != int(number)):
+    most = _MOST if kind is int else math.inf
+    if not 0 <= number < most or (kind is int and number != int(number)):
         sort = "a whole number" if kind is int else "a number"
         raise UserError(f"{where}: {name} is {value!r}; give {sort} not below 0, or nothing.")
     return kind(number)
