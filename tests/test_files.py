@@ -97,7 +97,7 @@ def test_weights_that_find_no_room_are_one_sentence(
             save_file({"a": zeros(999)}, tmp_path / "model.safetensors")
 
     monkeypatch.setattr("sign2gpt.cli.app", refused)  # any verb that writes a model
-    assert "cannot be used (SafetensorError: " in said(capfd, monkeypatch)
+    assert "cannot be read or written (SafetensorError: " in said(capfd, monkeypatch)
 
 
 def test_prepare_names_the_file_that_is_meant(tmp_path: Path) -> None:

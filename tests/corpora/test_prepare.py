@@ -136,6 +136,19 @@ def test_one_bad_row_does_not_stop_the_rest(tmp_path: Path) -> None:
         assert wanted in reason
 
 
+def test_rows_with_nothing_in_a_column_are_listed(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", frames(9), 10)
+    good = {"path": "a.mp4", "text": "x", "split": "dev", "fps": ""}
+    wrong = {"path": None, "text": None, "split": None, "fps": 1e-9}
+    records = [good, *({**good, name: value} for name, value in wrong.items())]
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(map(json.dumps, [{**r, "n": n} for n, r in enumerate(records)])))
+    found = read_any_table(table, TableColumns(id="n", fps="fps"))
+    done = prepare(found, tmp_path / "store", "table", {}, workers=1)
+    assert done.rows == 1
+    assert [clip.id for clip in done.unreadable] == ["line 2: 1", "2", "line 4: 3", "line 5: 4"]
+
+
 @pytest.mark.parametrize("number", [10**30, -1])
 def test_an_impossible_number_of_frames_is_listed(tmp_path: Path, number: int) -> None:
     clip = folder_clip(tmp_path / "src", "a")

@@ -37,8 +37,9 @@ def _failure_of_the_system(error: Exception) -> str | None:
 
     if not isinstance(error, OSError | SafetensorError):
         return None
-    what = getattr(error, "filename", None) or "A file"
+    file = getattr(error, "filename", None)
+    what = f"{file} cannot be used" if file else "A file cannot be read or written"
     reason = getattr(error, "strerror", None) or one_line(error)
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in reason
     mend = "free some space and run the same command again" if full else "mend or name another one"
-    return f"{what} cannot be used ({reason}); {mend}."
+    return f"{what} ({reason}); {mend}."

@@ -59,7 +59,7 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
     wanted += [columns.start, columns.end, columns.fps]
     for where, record in read_records(table, [name for name in wanted if name], filled=False):
         place = f"{table}, {where}"
-        if split_column and record.get(split_column) is None:
+        if split_column and split_column not in record:
             raise UserError(
                 f"{place}: no column {split_column!r} says which split a clip is of; name it with "
                 f"--split (there are {', '.join(map(str, record))}), or give all clips one with "
@@ -71,7 +71,7 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
             name = str(record.get(columns.id) or record[columns.clip] or "").strip()
             yield SourceClip(
                 id=f"{where}: {name}" if name else where,
-                split=columns.only_split or str(record[split_column]),
+                split=columns.only_split or _text(record[split_column]),
                 text="",
                 clip=table,
                 fault=str(error),
@@ -117,6 +117,6 @@ def _rate(value: Any, place: str) -> float | None:
         rate = float(value)
     except (TypeError, ValueError, OverflowError):
         rate = 0.0
-    if not 0 < rate < 1000:
+    if not 0.01 <= rate < 1000:
         raise UserError(f"{place}: the frame rate is {value!r}; give frames a second.")
     return rate
