@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sign2gpt.cli import main
+from sign2gpt.video.encode import write_clip
 
 VERBS = (
     "demo",
@@ -171,6 +173,28 @@ def test_an_output_that_is_no_folder_is_refused_before_any_work(
     arguments = [*first, f"{last}{taken / 'x'}"] if assigns else [*command, taken / "x"]
     ends_in_one_sentence(sign2gpt(*arguments), "is not a folder", "name another")
     assert taken.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "command", [("prepare", "table", "t.csv"), ("synth",), ("shards", "s"), ("export", "m")]
+)
+def test_an_empty_output_is_refused(
+    sign2gpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ends_in_one_sentence(sign2gpt(*command, ""), "is empty", "name a folder")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_way_back_makes_no_folder(
+    sign2gpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.mp4", np.zeros((3, 32, 32, 3), np.uint8), 25.0)
+    (tmp_path / "t.csv").write_text("path,text,split\nclip.mp4,regen,train\n")
+    result = sign2gpt("prepare", "table", "t.csv", "a/../b", "--workers", "1")
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "clip.mp4", "t.csv"}
 
 
 def test_outputs_are_tried_where_permissions_say_yes(sign2gpt: Run, tmp_path: Path) -> None:

@@ -59,11 +59,34 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
         raise UserError(f"The file {path} is damaged ({one_line(error)}); {remedy}.") from error
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a place beside `path` to write to, which then takes its place: a file that is there is
+    whole, and a block that fails leaves nothing. A device or a pipe is given itself.
+
+    Raises:
+        OSError: of the block, naming `path`.
+    """
+    special = path.exists() and not path.is_file() and not path.is_dir()
+    unfinished = path if special else path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield unfinished
+        if not special:
+            unfinished.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(unfinished)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if not special:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Write a text all at once: a file that is there is whole."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    """Write a text all at once; as `whole_file`."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:

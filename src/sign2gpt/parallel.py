@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from threading import Thread
 from typing import TypeVar
 
 from sign2gpt.errors import UserError
@@ -21,6 +24,8 @@ def in_parallel(
 ) -> Iterator[Result]:
     """`work` of each item, in the order of `items`, whoever did it.
 
+    The processes end with this one, however it ends; an interrupt from the keyboard is its alone.
+
     Args:
         work: a function that other processes can import (or a partial of one).
         workers: processes; all cores this process may use where None. One works in this process.
@@ -35,14 +40,41 @@ def in_parallel(
         return
     # Not fork: the caller may run threads, which a forked child would lose in mid-lock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
-            yield from pool.map(work, items, chunksize=chunk)
+            with _interrupts_held():  # those who start here never hear of any
+                results = pool.map(work, items, chunksize=chunk)
+            yield from results
         except BrokenProcessPool as error:
             raise UserError(
                 "A process that worked beside this one was killed, maybe for want of memory; run "
                 "the same command again, with fewer --workers, and it goes on."
             ) from error
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold interrupts from the keyboard back; processes that start meanwhile do so for good."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """Let this process end when its parent does: one that is killed cannot say so."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _cores() -> int:

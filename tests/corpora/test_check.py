@@ -121,3 +121,9 @@ def test_what_is_known_of_the_real_corpora(shared_data: Path, tmp_path: Path) ->
     assert "test has 798 distinct sentences among 1,176" in said["csl-daily"]
     assert "S000005_P0004_T00 is" in said["csl-daily"]
     assert "full-width" not in said["csl-daily"]
+
+
+def test_a_path_that_no_system_takes_is_a_missing_clip(tmp_path: Path) -> None:
+    write_manifest(tmp_path, [ClipRow(id="a", split="train", text="x", path="n" * 300)])
+    (finding,) = check(tmp_path, workers=1).findings
+    assert (finding.level, finding.clips) == ("error", ["a"]) and "missing" in finding.text

@@ -1,6 +1,8 @@
 """Whatever lies on disk becomes a store: resumed, idempotent, with what failed listed."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,8 +13,10 @@ from PIL import Image
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.corpora.phoenix14t import PIXEL_SHAPE
 from sign2gpt.corpora.prepare import prepare
+from sign2gpt.corpora.table import TableColumns, read_any_table
 from sign2gpt.data.manifest import read_manifest
 from sign2gpt.errors import UserError
+from sign2gpt.files import sha256_of
 from sign2gpt.video.decode import read_clip
 from sign2gpt.video.encode import write_clip
 
@@ -105,3 +109,77 @@ def test_what_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     gone = SourceClip(id="g", split="dev", text="x", clip=tmp_path / "gone")
     with pytest.raises(UserError, match="None of the 1 clips can be read"):
         prepare([gone], tmp_path / "empty", "mine", {}, workers=1)
+
+
+def test_one_bad_row_does_not_stop_the_rest(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", frames(9), 10)
+    table = tmp_path / "t.csv"
+    rows = {  # path, text, split, start, end: why there is no clip
+        "a.mp4,x,train,0,0.5": "",
+        "a.mp4,x,train,0,1e18": "end at 1e+18 s",
+        "a.mp4,x,train,1e18,2e18": "start at 1e+18 s",
+        "a.mp4,x,train,soon,1": "time stamp is 'soon'",
+        f"{'n' * 300},x,train,0,1": "There is no clip",
+        "a.mp4, ,train,0,0.2": "has no sentence",
+        ",x,train,0,1": "nothing stands in the column 'path'",
+        ".,x,train,0,1": "'.' is no clip",
+        "/,x,train,0,1": "'/' is no clip",
+        "a.mp4,x,,0,1": "nothing stands in the column 'split'",
+    }
+    table.write_text("path,text,split,start,end\n" + "\n".join(rows) + "\n")
+    found = read_any_table(table, TableColumns(start="start", end="end"))
+    done = prepare(found, tmp_path / "store", "table", {}, workers=1)
+    assert [row.id for row in read_manifest(tmp_path / "store")] == ["a@0-0.5"]
+    report = json.loads((tmp_path / "store" / "prepare.report.json").read_text())
+    reasons = [clip["reason"] for clip in report["unreadable"]]
+    assert len(reasons) == len(done.unreadable) == len(rows) - 1
+    for reason, wanted in zip(reasons, list(rows.values())[1:], strict=True):
+        assert wanted in reason
+
+
+def test_rows_with_nothing_in_a_column_are_listed(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", frames(9), 10)
+    good = {"path": "a.mp4", "text": "x", "split": "dev", "fps": ""}
+    wrong = {"path": None, "text": None, "split": None, "fps": 1e-9}
+    records = [good, *({**good, name: value} for name, value in wrong.items())]
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(map(json.dumps, [{**r, "n": n} for n, r in enumerate(records)])))
+    found = read_any_table(table, TableColumns(id="n", fps="fps"))
+    done = prepare(found, tmp_path / "store", "table", {}, workers=1)
+    assert done.rows == 1
+    assert [clip.id for clip in done.unreadable] == ["line 2: 1", "2", "line 4: 3", "line 5: 4"]
+
+
+@pytest.mark.parametrize("number", [10**30, -1])
+def test_an_impossible_number_of_frames_is_listed(tmp_path: Path, number: int) -> None:
+    clip = folder_clip(tmp_path / "src", "a")
+    wrong = replace(folder_clip(tmp_path / "src", "b"), annotated_frames=number)
+    done = prepare([clip, wrong], tmp_path / "store", "mine", {}, workers=1)
+    ((name, reason),) = [(clip.id, clip.reason) for clip in done.unreadable]
+    assert name == "b" and "number of frames" in reason and done.rows == 1
+
+
+@pytest.mark.parametrize("harm", [lambda whole: whole[:99], lambda whole: whole[:-1] + b"!"])
+def test_a_stored_clip_that_is_damaged_is_made_anew(
+    tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    clips = [folder_clip(tmp_path / "src", name) for name in ("a", "b")]
+    store = tmp_path / "store"
+    prepare(clips, store, "mine", {}, workers=1)
+    stored = store / "clips" / "a.mp4"
+    whole = stored.read_bytes()
+    stored.write_bytes(harm(whole))
+    assert prepare(clips, store, "mine", {}, workers=1).made == 1
+    noted = {row.path: row.sha256 for row in read_manifest(store)}
+    assert sha256_of(stored) == noted["clips/a.mp4"]
+    assert len(read_clip(stored).frames) == len(list((tmp_path / "src" / "a").iterdir()))
+    stored.write_bytes(b"cut")
+    (store / "manifest.parquet").unlink()  # as if the first call had been stopped
+    assert prepare(clips, store, "mine", {}, workers=1).made == 1
+
+
+def test_pictures_of_differing_sizes_are_no_clip(tmp_path: Path) -> None:
+    clip = folder_clip(tmp_path / "src", "a")
+    Image.new("RGB", (50, 40)).save(clip.clip / "images0003.png")
+    with pytest.raises(UserError, match=r"images0003\.png is of another size \(50 x 40\)"):
+        prepare([clip], tmp_path / "store", "mine", {}, workers=1)

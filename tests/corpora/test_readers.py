@@ -86,8 +86,31 @@ def test_any_table(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no column 'split'.*video, satz.*--only-split"):
         list(read_any_table(table, TableColumns(clip="video", text="satz")))
     table.write_text("video;satz\n;Es regnet.\n")
-    with pytest.raises(UserError, match="line 2: nothing stands in the column 'video'"):
-        list(read_any_table(table, TableColumns(clip="video", text="satz", only_split="dev")))
+    (clip,) = read_any_table(table, TableColumns(clip="video", text="satz", only_split="dev"))
+    assert "line 2: nothing stands in the column 'video'" in clip.fault
+    for option in ("clip", "text", "split"):
+        with pytest.raises(UserError, match=f"--{option} is empty"):
+            list(read_any_table(table, TableColumns(**{option: ""})))
+
+
+def test_label_files_with_wrong_values_are_one_sentence(tmp_path: Path) -> None:
+    good = {"name": "S1", "length": 7, "label_char": ["你"], "signer": 3}
+    csl_labels(tmp_path, {"info": [{**good, "label_char": [1, 2]}]})
+    with pytest.raises(UserError, match=r"csl2020ct_v2\.pkl is not CSL-Daily's"):
+        list(CORPORA["csl-daily"].read(tmp_path))
+    (tmp_path / "sentence_label" / "split_1.txt").write_text("name|split\nS1|train\nS1|val\n")
+    with pytest.raises(UserError, match="line 3: S1 is in train already"):
+        list(CORPORA["csl-daily"].read(tmp_path))
+
+
+def test_a_sentence_name_that_no_system_takes_is_a_missing_clip(tmp_path: Path) -> None:
+    manual = tmp_path / "annotations" / "manual"
+    manual.mkdir(parents=True)
+    long = "n" * 300
+    row = f"{long}|{long}/1/*.png|-1|-1|Signer08|REGEN|es regnet\n"
+    (manual / "PHOENIX-2014-T.dev.corpus.csv").write_text(HEADER + row)
+    (clip,) = CORPORA["phoenix14t"].read(tmp_path)
+    assert clip.id == long
 
 
 @pytest.mark.parametrize("name", CORPORA)

@@ -119,6 +119,7 @@ def frames(store: Path) -> None:
     ("harm", "sentence"),
     [
         (missing, "clip '2' of .* is missing"),
+        (lambda store: changed(store, path="n" * 300), "clip '0' of .* is missing"),
         (other, "clip '0' of .* has changed since its manifest was written"),
         (frames, "clip '0' of .* is a folder of frames.*sign2gpt prepare"),
         (lambda store: changed(store, split="a-b"), "split 'a-b' .* cannot be one of a dataset"),

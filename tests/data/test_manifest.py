@@ -30,7 +30,7 @@ rows = st.builds(
     ClipRow,
     id=words,
     split=words,
-    path=words,
+    path=words.filter(lambda path: Path(path).name),
     text=st.text(st.characters(exclude_categories=["Cs"])),
     frames=st.integers(0, 2**40),
     fps=st.floats(0, 1e6),
@@ -98,6 +98,10 @@ def test_quotes_and_line_ends_in_cells(tmp_path: Path) -> None:
         ("path,text,split\na,hi, ho,dev\n", "line 2: not as many cells"),
         ("path,text,split\na,hi\n", "line 2: not as many cells"),
         ("path,text,split\na,hi,\n", "split is empty"),
+        ("path,text,split\n.,hi,dev\n", "line 2: a manifest line without a clip"),
+        ("id,path,text,split\na,/,hi,dev\n", "line 2: a manifest line without a clip"),
+        ("path,text,text,split\na,hi,ho,dev\n", "2 columns are called 'text'"),
+        (f"path,text,split,frames\na,hi,dev,{2**63}\n", "a whole number"),
         ("path,text,split\n", "no clips"),
         ("", "no clips"),
     ],
@@ -107,6 +111,25 @@ def test_wrong_tables_are_named(tmp_path: Path, content: str, said: str) -> None
     with pytest.raises(UserError, match=said) as raised:
         read_manifest(tmp_path)
     assert str(tmp_path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[" * 100_000, "not JSON"),
+        ('{"path": "a", "frames": ' + "9" * 5000 + "}", "not JSON"),
+        ('{"path": "a", "frames": ' + "9" * 400 + ', "text": "x", "split": "dev"}', "frames is"),
+        ('{"path": "a", "text": "x \\ud800", "split": "dev"}', r"'\\ud800' is half of a letter"),
+    ],
+    ids=("deep", "long number", "great number", "half a letter"),
+)
+def test_lines_that_are_no_records_are_named(tmp_path: Path, line: str, said: str) -> None:
+    good = {"path": "b", "text": "\\ud83d\\ude00", "split": "dev"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(good) + "\n")
+    assert len(read_manifest(tmp_path)) == 1
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(good) + "\n" + line)
+    with pytest.raises(UserError, match="line 2: .*" + said):
+        read_manifest(tmp_path)
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:

@@ -120,12 +120,11 @@ def without(*names: str) -> Callable[[Path], None]:
     return lambda shards: change(first_shard(shards), lambda table: table.drop_columns([*names]))
 
 
-def no_struct(shards: Path) -> None:
-    def flat(table: pa.Table) -> pa.Table:
-        clips = pa.array(["somewhere.mp4"] * len(table))
-        return table.drop_columns(["video"]).append_column("video", clips)
+def videos_of(value: object) -> Callable[[Path], None]:
+    def changed(table: pa.Table) -> pa.Table:
+        return table.drop_columns(["video"]).append_column("video", pa.array([value] * len(table)))
 
-    change(first_shard(shards), flat)
+    return lambda shards: change(first_shard(shards), changed)
 
 
 def cut(shards: Path) -> None:
@@ -148,7 +147,10 @@ def twice(shards: Path) -> None:
         (without("video"), "train-00000-of-.* has no column 'video'; there are id, split"),
         (without("id"), "has no column 'id'"),
         (without("text"), "has no column 'text'"),
-        (no_struct, "'video' of .* is string, not a clip's bytes"),
+        (videos_of("a.mp4"), "'video' of .* is string, not a clip's bytes"),
+        (videos_of({"bytes": "abc"}), "is struct<bytes: string>, not a clip's bytes"),
+        (videos_of({"bytes": 7}), "is struct<bytes: int64>, not a clip's bytes"),
+        (videos_of({"bytes": [b"abc"]}), "not a clip's bytes"),
         (cut, "train-00000-of-.* is missing, cut short or damaged"),
         (lambda shards: first_shard(shards).unlink(), "lacks the shard data/train-00000-of-"),
         (elsewhere, "row 1: a clip of dev in a shard of test"),
@@ -168,10 +170,13 @@ def test_an_unknown_split_is_named_with_the_known_ones(shards: Path) -> None:
         open_store(shards).rows("x")
 
 
-def test_a_clip_without_bytes_or_a_shard_that_went_is_named(shards: Path) -> None:
+@pytest.mark.parametrize("video", [None, {"bytes": None, "path": "a.mp4"}])
+def test_a_clip_without_bytes_or_a_shard_that_went_is_named(
+    shards: Path, video: dict[str, str | None] | None
+) -> None:
     def emptied(table: pa.Table) -> pa.Table:
         kind = table.schema.field("video").type
-        none = pa.array([{"bytes": None, "path": "a.mp4"}] * len(table), kind)
+        none = pa.array([video] * len(table), kind)
         return table.drop_columns(["video"]).append_column("video", none)
 
     change(first_shard(shards), emptied)

@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
 )
+from transformers.utils import logging
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import (
@@ -111,8 +112,37 @@ def test_weight_of_another_shape_is_an_error(saved):
     name = "sign_encoder.layers.0.query.weight"
     change_weights(saved, lambda weights: weights.update({name: torch.zeros(3, 3)}))
     for lenient in ({}, {"ignore_mismatched_sizes": True}):
-        with pytest.raises(UserError, match=r"loaded|shape"):
+        with pytest.raises(UserError, match=f"has another shape of {name}"):
             Sign2GPTForConditionalGeneration.from_pretrained(saved, **lenient)
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_sentence_and_nothing_more(saved, capfd):
+    name = "sign_encoder.layers.0.query.weight"
+    for change in (
+        lambda weights: weights.update({name: torch.zeros(3, 3)}),
+        lambda weights: weights.pop(name),
+        lambda weights: weights.update(stray=torch.zeros(2)),
+    ):
+        change_weights(saved, change)
+        logging.disable_progress_bar()
+        capfd.readouterr()
+        with pytest.raises(UserError):
+            Sign2GPTForConditionalGeneration.from_pretrained(saved)
+        assert capfd.readouterr() == ("", "")
+    assert logging.get_verbosity() == logging.WARNING
+
+
+def test_saved_weights_may_be_read_by_whoever_may_read_the_rest(saved):
+    modes = {path.suffix: path.stat().st_mode & 0o777 for path in saved.iterdir()}
+    assert modes[".safetensors"] == modes[".json"]
+
+
+@pytest.mark.parametrize("dtype", [["a"], 3, "floaty", "load", "int8"])
+def test_a_wrong_dtype_is_named(dtype, saved):
+    settings = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**settings, "dtype": dtype}))
+    with pytest.raises(UserError, match=r"setting dtype is .* but must be null, or float32"):
+        Sign2GPTForConditionalGeneration.from_pretrained(saved)
 
 
 def test_damaged_or_absent_files_are_errors(saved):

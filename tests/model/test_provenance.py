@@ -277,9 +277,20 @@ def test_wrong_notes_and_needless_sources_are_refused(saved, tiny_config, tmp_pa
     assert json.loads((whole / "config.json").read_text())["frozen_sources"] is None
     fails(whole, "leave vision out", vision=saved)
     settings = json.loads((saved / "config.json").read_text())
-    settings["frozen_sources"]["vision"].pop("sha256")
-    (saved / "config.json").write_text(json.dumps(settings))
-    fails(saved, "frozen_sources", "sha256")
+    for key, value in (
+        ("sha256", None), ("name", " "), ("revision", 7), ("vocab_size", 0), ("vocab_size", True),
+        ("precision", "int3"),
+    ):  # fmt: skip
+        vision = {**settings["frozen_sources"]["vision"], key: value}
+        changed = {**settings, "frozen_sources": {"vision": vision}}
+        (saved / "config.json").write_text(json.dumps(changed))
+        fails(saved, f"frozen_sources.vision.{key} is {value!r} but must be")
+    for key in ("name", "sha256", "revision"):
+        vision = {**settings["frozen_sources"]["vision"]}
+        vision.pop(key)
+        changed = {**settings, "frozen_sources": {"vision": vision}}
+        (saved / "config.json").write_text(json.dumps(changed))
+        fails(saved, f"frozen_sources.vision.{key} is missing")
 
 
 def test_random_frozen_weights_are_saved_whole(saved, tmp_path):

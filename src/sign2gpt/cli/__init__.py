@@ -5,12 +5,13 @@ Only what ``--help`` needs is imported here; each verb imports its job when it r
 
 from __future__ import annotations
 
+import errno
 import sys
 
 # In the order in which --help lists them.
 from sign2gpt.cli import training, corpora, use  # isort: skip  # noqa: F401
 from sign2gpt.cli.app import app
-from sign2gpt.errors import UserError
+from sign2gpt.errors import UserError, one_line
 
 __all__ = ["app", "main"]
 
@@ -23,9 +24,22 @@ def main() -> None:
         # From a data worker the sentence comes behind that process's traceback.
         print(f"sign2gpt: {str(error).rpartition('UserError: ')[2].strip()}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        if error.filename is None:
+    except Exception as error:
+        if (sentence := _failure_of_the_system(error)) is None:
             raise
-        reason = f"{error.filename} cannot be used ({error.strerror})"
-        print(f"sign2gpt: {reason}; mend or name another one.", file=sys.stderr)
+        print(f"sign2gpt: {sentence}", file=sys.stderr)
         sys.exit(2)
+
+
+def _failure_of_the_system(error: Exception) -> str | None:
+    """What the system refused, as a sentence; None where the error is another one."""
+    from safetensors import SafetensorError
+
+    if not isinstance(error, OSError | SafetensorError):
+        return None
+    file = getattr(error, "filename", None)
+    what = f"{file} cannot be used" if file else "A file cannot be read or written"
+    reason = getattr(error, "strerror", None) or one_line(error)
+    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in reason
+    mend = "free some space and run the same command again" if full else "mend or name another one"
+    return f"{what} ({reason}); {mend}."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sign2gpt.cli.app import CORPORA, JsonFlag, app, print_json
+from sign2gpt.cli.arguments import new_place
 from sign2gpt.errors import UserError
 from sign2gpt.synth import CLIPS
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=CORPORA)
 def synth(
-    out: Annotated[Path, typer.Argument(help="Folder the corpus is written to.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Folder the corpus is written to.", parser=new_place),
+    ],
     clips: Annotated[int, typer.Option(min=1, help="How many clips, all splits together.")] = CLIPS,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same frames.")] = 0,
     workers: Annotated[
@@ -58,7 +62,10 @@ def prepare(
     source: Annotated[
         Path, typer.Argument(help="The corpus's folder as it is downloaded; for `table`, a table.")
     ],
-    out: Annotated[Path, typer.Argument(help="Folder the store is written to.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Folder the store is written to.", parser=new_place),
+    ],
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: all cores.")
     ] = None,
@@ -132,7 +139,11 @@ def prepare(
 def shards(
     store: Annotated[Path, typer.Argument(help="A store whose clips are files.")],
     out: Annotated[
-        Path, typer.Argument(help="New folder, or new dataset hf://datasets/USER/NAME.")
+        Path,
+        typer.Argument(
+            help="New folder, or new dataset hf://datasets/USER/NAME.",
+            parser=new_place,
+        ),
     ],
     shard_size: Annotated[
         str, typer.Option(help="Clips in a shard at most; smaller ones mix better as they stream.")

@@ -19,6 +19,7 @@ from sign2gpt.cli.app import (
     print_json,
     sentences_of,
 )
+from sign2gpt.cli.arguments import new_place
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD
 
@@ -169,7 +170,10 @@ def _translate_split(
 @app.command(rich_help_panel=USE)
 def export(
     model: Annotated[Path, typer.Argument(help="A trained model's folder.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The new folder to write.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Argument(help="The new folder to write.", show_default=False, parser=new_place),
+    ],
     dtype: Annotated[
         str | None,
         typer.Option(help="float32, bfloat16 or float16; as it was saved if not given."),

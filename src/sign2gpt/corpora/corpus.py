@@ -25,6 +25,7 @@ class SourceClip:
         span: the part of a longer video that is the clip.
         annotated_frames: how many the annotation says there are; 0 where it does not.
         pixel_shape: width by height of a pixel, where the frames are squeezed.
+        fault: why the annotation does not do for a clip, a sentence; empty where it does.
     """
 
     id: str
@@ -36,6 +37,7 @@ class SourceClip:
     span: Span | None = None
     annotated_frames: int = 0
     pixel_shape: Fraction = Fraction(1)
+    fault: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

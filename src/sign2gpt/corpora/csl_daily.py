@@ -20,6 +20,7 @@ from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
 
 FPS = 30.0
+_MOST_DIGITS = 1000  # Python reads no number of many thousands
 _LABELS, _SPLIT_FILES = "csl2020ct_v2.pkl", ("split_1.txt", "split_1_train.txt")
 
 
@@ -44,7 +45,7 @@ def _from_tables(corpus: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for split, table in split_tables([corpus], "csl-daily.{split}.tsv").items():
         for where, record in read_records(table, ("name", "signer", "text")):
             length = record.get("length") or "0"
-            if not str(length).isdecimal():
+            if not str(length).isdecimal() or len(str(length)) > _MOST_DIGITS:
                 raise UserError(f"{table}, {where}: the length is {length!r}; give frames.")
             yield split, record
 
@@ -68,7 +69,11 @@ def _splits(folder: Path) -> dict[str, str]:
         split = {"val": "dev"}.get(record["split"], record["split"])
         if split not in SPLITS:
             raise UserError(f"{file}, {where}: the split is {split!r}; give train, dev or test.")
-        splits[record["name"]] = split
+        if splits.setdefault(record["name"], split) != split:
+            raise UserError(
+                f"{file}, {where}: {record['name']} is in {splits[record['name']]} already; leave "
+                "it in one split."
+            )
     return splits
 
 
@@ -91,6 +96,7 @@ def _plain_pickle(file: Path) -> list[dict[str, Any]]:
         isinstance(record, dict)
         and "signer" in record
         and all(isinstance(record.get(name), kind) for name, kind in needed.items())
+        and all(isinstance(character, str) for character in record["label_char"])
         for record in records
     ):
         raise UserError(f"{wrong} (its `info` is not a list of clips); download it again.")

@@ -7,6 +7,7 @@ below the corpus folder, or below PHOENIX-2014-T/ in it as the archive unpacks. 
 squeezed: they are to be seen at 210 x 300.
 """
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +35,7 @@ def read_phoenix14t(corpus: Path) -> Iterator[SourceClip]:
                 id=record["name"],
                 split=split,
                 text=record["translation"],
-                clip=nested if nested.is_dir() else folder,
+                clip=nested if os.path.isdir(nested) else folder,
                 signer=record["speaker"],
                 fps=FPS,
                 pixel_shape=PIXEL_SHAPE,

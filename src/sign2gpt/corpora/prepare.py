@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,23 +16,30 @@ from typing import Any
 from urllib.parse import quote
 
 from sign2gpt.corpora.corpus import SourceClip
-from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
+from sign2gpt.data.manifest import (
+    MANIFEST_NAMES,
+    PARQUET_NAME,
+    ClipRow,
+    read_manifest,
+    write_manifest,
+)
 from sign2gpt.errors import UserError
 from sign2gpt.files import check_output, sha256_of, write_json
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
-from sign2gpt.video.decode import open_clip, probe_clip
+from sign2gpt.video.decode import ClipInfo, open_clip, probe_clip
 from sign2gpt.video.encode import stored_size, write_clip
 
 REPORT_NAME = "prepare.report.json"
 SETTINGS_NAME = "prepare.json"
 _CLIPS = "clips"
+_MOST_FRAMES = 10**9  # that an annotation may give a clip
 _LONGEST_NAME = 200  # bytes; file systems take 255
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A clip that could not be prepared, and why."""
+    """A clip that could not be prepared, or a row without one, and why."""
 
     id: str
     split: str
@@ -93,7 +101,9 @@ def prepare(
     unreadable: list[Unreadable] = []
     made = 0
     work = partial(_prepare_clip, store, source)
-    for done, (result, new) in enumerate(in_parallel(work, chosen, workers, chunk=4), 1):
+    noted = _checksums(store)
+    items = [(clip, noted.get(clip.id, "")) for clip in chosen]
+    for done, (result, new) in enumerate(in_parallel(work, items, workers, chunk=4), 1):
         if isinstance(result, Unreadable):
             unreadable.append(result)
         else:
@@ -148,8 +158,6 @@ def _chosen(clips: Iterable[SourceClip], limit: int | None) -> list[SourceClip]:
             raise UserError(
                 f"The clip {clip.id!r} is in the annotations twice; give every clip its own id."
             )
-        if not clip.text.strip():
-            raise UserError(f"The clip {clip.id!r} has no sentence; fill it in, or leave it out.")
         taken[clip.split] = taken.get(clip.split, 0) + 1
         if limit is None or taken[clip.split] <= limit:
             chosen[clip.id] = clip
@@ -179,19 +187,35 @@ def _claim(store: Path, settings: dict[str, Any]) -> None:
     write_json(noted, settings)
 
 
-def _prepare_clip(store: Path, source: str, clip: SourceClip) -> tuple[ClipRow | Unreadable, bool]:
-    """A clip's row, or why there is none; and whether its file was made just now."""
+def _checksums(store: Path) -> dict[str, str]:
+    """What an earlier call noted of each clip, by its id; nothing where it did not come so far."""
+    with suppress(UserError):
+        return {row.id: row.sha256 for row in read_manifest(store)}
+    return {}
+
+
+def _prepare_clip(
+    store: Path, source: str, item: tuple[SourceClip, str]
+) -> tuple[ClipRow | Unreadable, bool]:
+    """A clip's row, or why there is none; and whether its file was made just now.
+
+    Args:
+        item: the clip, and the checksum that its file has to have if it is there; "" for any.
+    """
+    clip, noted = item
     path = store / clip_file(clip.id)
-    new = not path.is_file()
     annotated = clip.annotated_frames
     try:
-        if new:
+        _check_annotation(clip)
+        info = _stored(path, noted)
+        new = info is None
+        if info is None:
             stream = open_clip(
                 clip.clip, size=stored_size, source_fps=clip.fps, span=clip.span, steady=True
             )
             pictures = (picture for _, picture in stream.frames)
             write_clip(path, pictures, stream.fps, pixel_shape=clip.pixel_shape)
-        info = probe_clip(path)
+            info = probe_clip(path)
     except UserError as error:
         return Unreadable(clip.id, clip.split, str(error)), False
     if clip.span is not None and clip.span[1] is not None:
@@ -211,3 +235,24 @@ def _prepare_clip(store: Path, source: str, clip: SourceClip) -> tuple[ClipRow |
         sha256=sha256_of(path),
     )
     return row, new
+
+
+def _check_annotation(clip: SourceClip) -> None:
+    """What can be said of a clip without looking at it; UserError where it does not do."""
+    if clip.fault:
+        raise UserError(clip.fault)
+    if not clip.text.strip():
+        raise UserError(f"The clip {clip.id!r} has no sentence; fill it in, or leave it out.")
+    if not 0 <= clip.annotated_frames <= _MOST_FRAMES:
+        raise UserError(
+            f"The annotation of the clip {clip.id!r} gives it a number of frames that no clip can "
+            "have; mend the number."
+        )
+
+
+def _stored(path: Path, noted: str) -> ClipInfo | None:
+    """What is known of a clip's file; None where there is none, or one that was damaged since."""
+    if path.is_file() and noted in ("", sha256_of(path)):
+        with suppress(UserError):
+            return probe_clip(path)
+    return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.corpora.times import seconds
+from sign2gpt.data.manifest import clip_name
 from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
 
@@ -40,55 +41,82 @@ class TableColumns:
 
 
 def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
-    """Yield the clips of a table.
+    """Yield the clips of a table; a row that does not do for one says so in its `fault`.
 
     Raises:
-        UserError: no such table or column, or an empty cell where something has to stand.
+        UserError: no such table or column.
     """
     if bool(columns.start) != bool(columns.end):
         raise UserError("A start column and an end column come together; name both or neither.")
     split_column = "" if columns.only_split else columns.split
-    needed = [columns.clip, columns.text, columns.id, columns.signer]
-    needed += [columns.start, columns.end, columns.fps]
-    folder = columns.clips or table.parent
-    for where, record in read_records(table, [name for name in needed if name]):
+    needed = {"clip": columns.clip, "text": columns.text}
+    if not columns.only_split:
+        needed["split"] = columns.split
+    for option, column in needed.items():
+        if not column:
+            raise UserError(f"--{option} is empty; name the table's column.")
+    wanted = [columns.clip, columns.text, columns.id, columns.signer]
+    wanted += [columns.start, columns.end, columns.fps]
+    for where, record in read_records(table, [name for name in wanted if name], filled=False):
         place = f"{table}, {where}"
-        if split_column and record.get(split_column) is None:
+        if split_column and split_column not in record:
             raise UserError(
                 f"{place}: no column {split_column!r} says which split a clip is of; name it with "
                 f"--split (there are {', '.join(map(str, record))}), or give all clips one with "
                 "--only-split train."
             )
-        path = _filled(record, columns.clip, place)
-        span = None
-        if columns.start:
-            span = (seconds(record[columns.start], place), seconds(record[columns.end], place))
-        name = str(Path(path).with_suffix("")) + (f"@{span[0]:g}-{span[1]:g}" if span else "")
-        yield SourceClip(
-            id=_filled(record, columns.id, place) if columns.id else name,
-            split=columns.only_split or _filled(record, split_column, place),
-            text=_filled(record, columns.text, place, as_is=True),
-            clip=folder / path,
-            signer=str(record[columns.signer]) if columns.signer else "",
-            fps=_rate(record[columns.fps], place) if columns.fps else None,
-            span=span,
-        )
+        try:
+            yield _clip(record, columns, columns.clips or table.parent, place)
+        except UserError as error:
+            name = str(record.get(columns.id) or record[columns.clip] or "").strip()
+            yield SourceClip(
+                id=f"{where}: {name}" if name else where,
+                split=columns.only_split or _text(record[split_column]),
+                text="",
+                clip=table,
+                fault=str(error),
+            )
 
 
-def _filled(record: dict[str, Any], column: str, place: str, as_is: bool = False) -> str:
-    value = str(record[column])
-    if not value.strip():
+def _clip(record: dict[str, Any], columns: TableColumns, folder: Path, place: str) -> SourceClip:
+    """A row's clip; UserError for an empty cell where something has to stand, or a wrong value."""
+    path = _filled(record, columns.clip, place)
+    name = clip_name(path)
+    if not name:
+        raise UserError(f"{place}: {path!r} is no clip; give the path of a file or a folder.")
+    span = None
+    if columns.start:
+        span = (seconds(record[columns.start], place), seconds(record[columns.end], place))
+        name += f"@{span[0]:g}-{span[1]:g}"
+    return SourceClip(
+        id=_filled(record, columns.id, place) if columns.id else name,
+        split=columns.only_split or _filled(record, columns.split, place),
+        text=_text(record[columns.text]),
+        clip=folder / path,
+        signer=_text(record[columns.signer]) if columns.signer else "",
+        fps=_rate(record[columns.fps], place) if columns.fps else None,
+        span=span,
+    )
+
+
+def _filled(record: dict[str, Any], column: str, place: str) -> str:
+    value = _text(record[column]).strip()
+    if not value:
         raise UserError(f"{place}: nothing stands in the column {column!r}; fill it.")
-    return value if as_is else value.strip()
+    return value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _rate(value: Any, place: str) -> float | None:
-    if str(value).strip() == "":
+    if not _text(value).strip():
         return None
     try:
         rate = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate = 0.0
-    if not 0 < rate < 1000:
+    if not 0.01 <= rate < 1000:
         raise UserError(f"{place}: the frame rate is {value!r}; give frames a second.")
     return rate

@@ -15,11 +15,11 @@ def seconds(stamp: object, where: str) -> float:
         UserError: it is neither, or below 0; `where` says whose it is.
     """
     text = str(stamp).strip()
-    if clock := _CLOCK.fullmatch(text):
-        hours, minutes, rest = clock.groups()
-        return int(hours or 0) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
+    clock = _CLOCK.fullmatch(text)
+    hours, minutes, rest = clock.groups() if clock else (None, "0", text)
+    rest = rest.replace(",", ".") if clock else rest
     try:
-        value = float(text)
+        value = float(hours or 0) * 3600 + float(minutes) * 60 + float(rest)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:

@@ -7,7 +7,6 @@ A store is a folder with one manifest in it: `manifest.parquet` (written by this
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from sign2gpt.data.tables import Records, read_records
 from sign2gpt.errors import UserError
+from sign2gpt.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +61,7 @@ class ClipRow:
 
 _TYPES: dict[str, type] = get_type_hints(ClipRow)
 COLUMNS = tuple(_TYPES)
+_MOST = 2**63  # whole numbers in Parquet stay below
 _REQUIRED = [field.name for field in fields(ClipRow) if field.default is MISSING]
 
 
@@ -77,12 +78,8 @@ def write_manifest(store: Path | str, rows: Iterable[ClipRow]) -> Path:
     _check_rows(((f"row {number}", row) for number, row in enumerate(rows, 1)), target)
     table = pa.Table.from_pylist([vars(row) for row in rows], schema=arrow_schema())
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{PARQUET_NAME}.{os.getpid()}")
-    try:
+    with whole_file(target) as unfinished:
         pq.write_table(table, unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return target
 
 
@@ -139,12 +136,22 @@ def find_manifest(store: Path) -> Path:
     return found[0]
 
 
+def clip_name(path: str) -> str:
+    """What a clip is called where nothing else is said: its path without the extension; "" where
+    the path names no file or folder, as "." and "/" do not."""
+    place = Path(path)
+    return place.with_suffix("").as_posix() if place.name else ""
+
+
 def _check_rows(rows: Iterable[tuple[str, ClipRow]], manifest: Path | str) -> list[ClipRow]:
     seen: dict[str, str] = {}
     checked = []
     for where, row in rows:
-        if not row.path.strip():
-            raise UserError(f"{manifest}, {where}: a manifest line without a clip; fill its path.")
+        if not row.path.strip() or not clip_name(row.path):
+            raise UserError(
+                f"{manifest}, {where}: a manifest line without a clip (its path is {row.path!r}); "
+                "give the path of a file or a folder."
+            )
         if not row.id.strip() or not row.split.strip():
             empty = "split" if row.id.strip() else "id"
             raise UserError(f"{manifest}, {where}: the {empty} is empty; fill it.")
@@ -164,7 +171,7 @@ def _row(record: dict[str, Any], where: str) -> ClipRow:
     """One record, checked and typed; a missing id is the path without its extension."""
     record = {name: value for name, value in record.items() if value is not None}
     if "id" not in record and record.get("path"):
-        record["id"] = Path(str(record["path"])).with_suffix("").as_posix()
+        record["id"] = clip_name(str(record["path"]))
     if unknown := [name for name in record if name not in _TYPES]:
         raise UserError(
             f"{where}: unknown column {unknown[0]!r}; the columns are {', '.join(_TYPES)}."
@@ -185,9 +192,10 @@ def _typed(name: str, value: Any, where: str) -> Any:
         return kind(0)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not 0 <= number < math.inf or (kind is int and number != int(number)):
+    most = _MOST if kind is int else math.inf
+    if not 0 <= number < most or (kind is int and number != int(number)):
         sort = "a whole number" if kind is int else "a number"
         raise UserError(f"{where}: {name} is {value!r}; give {sort} not below 0, or nothing.")
     return kind(number)

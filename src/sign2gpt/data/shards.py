@@ -21,6 +21,7 @@ from sign2gpt.errors import UserError, one_line
 from sign2gpt.video.source import ClipBytes
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 VIDEO = "video"
@@ -148,7 +149,6 @@ class ShardStore:
 
     def _read(self, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The records of a shard, without their clips; its footer is kept."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         # No threads: one that reads from Python as the interpreter ends brings it down.
@@ -166,7 +166,7 @@ class ShardStore:
                         f"{', '.join(schema.names)}."
                     )
             kind = schema.field(VIDEO).type
-            if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
+            if not _holds_bytes(kind):
                 raise UserError(
                     f"The column {VIDEO!r} of {self.name}/{shard} is {kind}, not a clip's bytes "
                     "and path; make the shards with `sign2gpt shards`."
@@ -205,7 +205,7 @@ class ShardStore:
                 f"The shard {self.name}/{place.shard} has changed since it was opened, and the "
                 f"clip {name!r} is no longer where it was; start again."
             )
-        return group.column(VIDEO)[place.position].as_py()["bytes"]
+        return (group.column(VIDEO)[place.position].as_py() or {}).get("bytes")
 
     def _local(self, shard: str) -> str:
         """A shard's path on this machine, fetched first where it lies on the Hub."""
@@ -234,6 +234,16 @@ class ShardStore:
                 f"The shard {self.name}/{shard} is missing, cut short or damaged "
                 f"({one_line(error)}); copy or make it again."
             ) from error
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a column's values are structs with the content of a file."""
+    import pyarrow as pa
+
+    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
+        return False
+    content = kind.field("bytes").type
+    return pa.types.is_binary(content) or pa.types.is_large_binary(content)
 
 
 def _split_of(shard: str) -> str:

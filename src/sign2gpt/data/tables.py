@@ -7,6 +7,7 @@ tells. Only commas and semicolons need quoting; elsewhere a quote is just a quot
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ Records = Iterator[tuple[str, dict[str, Any]]]
 """("line 3", {column: value}) of each record."""
 
 
-def read_records(table: Path, columns: Sequence[str] = ()) -> Records:
+def read_records(table: Path, columns: Sequence[str] = (), *, filled: bool = True) -> Records:
     """The records of a table, one by one.
 
     Args:
         table: a file with one of TABLE_SUFFIXES.
-        columns: those that have to be there, with a value in each record.
+        columns: those that have to be there.
+        filled: whether each record needs a value in them.
 
     Raises:
         UserError: no such file, unreadable, or without one of the columns.
@@ -38,7 +40,7 @@ def read_records(table: Path, columns: Sequence[str] = ()) -> Records:
     readers = {".parquet": _parquet_records, ".jsonl": _json_records}
     for where, record in readers.get(table.suffix, _text_records)(table):
         for name in columns:
-            if record.get(name) is None:
+            if name not in record or (filled and record[name] is None):
                 what = "no column" if name not in record else "nothing in the column"
                 raise UserError(
                     f"{table}, {where}: {what} {name!r}; there are {', '.join(map(str, record))}."
@@ -52,11 +54,13 @@ def _parquet_records(table: Path) -> Records:
 
     try:
         content = pq.read_table(table)
-    except (pa.ArrowException, OSError) as error:
+        records = content.to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"The table {table} is not a readable Parquet file ({error}); write it anew."
         ) from error
-    for number, record in enumerate(content.to_pylist(), 1):
+    _check_names(table, content.column_names)
+    for number, record in enumerate(records, 1):
         yield f"row {number}", record
 
 
@@ -66,7 +70,14 @@ def _json_records(table: Path) -> Records:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+            if "\\u" in line:  # half of a letter can only be written so
+                json.dumps(record, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{table}, line {number}: {error.object[error.start]!a} is half of a letter; write "
+                "the text in UTF-8."
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{table}, line {number}: not JSON ({error}); mend it.") from error
         if not isinstance(record, dict):
             raise UserError(f"{table}, line {number}: not a JSON object; write one a line.")
@@ -80,6 +91,7 @@ def _text_records(table: Path) -> Records:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
     unquote = separator == "\t" and table.suffix == ".csv"  # as spreadsheets and pandas write it
     try:
+        _check_names(table, reader.fieldnames or ())
         for record in reader:
             where = f"line {reader.line_num}"
             if None in record or None in record.values():
@@ -95,6 +107,13 @@ def _text_records(table: Path) -> Records:
             f"{table}, line {reader.line_num}: not a readable table ({error}); is a quote left "
             "open there?"
         ) from error
+
+
+def _check_names(table: Path, names: Sequence[str]) -> None:
+    """Whether each column is there once; those without a name do not matter."""
+    for name, count in Counter(names).items():
+        if name and count > 1:
+            raise UserError(f"{table}: {count} columns are called {name!r}; rename all but one.")
 
 
 def _separator(table: Path, header: str) -> str:

@@ -4,6 +4,7 @@ Shapes: B clips, N frames of all clips packed end to end, P tokens a frame, C ba
 tokens, D sign width.
 """
 
+import shutil
 from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from sign2gpt.model.frozen_weights import (
     HUB_OPTIONS,
     fill,
     own_weights,
+    quietly,
     rejoin,
     require_whole,
 )
@@ -196,6 +198,9 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         kept |= {name: rows.clone() for name, rows in self.added_rows().items()}
         kwargs = {"save_original_format": False, **kwargs}
         super().save_pretrained(save_directory, state_dict=kept, **kwargs)
+        folder = Path(save_directory)
+        for weights in folder.glob("*.safetensors"):  # made for their owner alone
+            shutil.copymode(folder / "config.json", weights)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], *args: Any) -> None:
         """As in torch; rows added to the vocabulary go where they belong, and a frozen model that
@@ -217,6 +222,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         super()._load_from_state_dict(state_dict, *args)
 
     @classmethod
+    @quietly()
     def from_pretrained(
         cls,
         source: str | Path,
@@ -240,7 +246,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
                 shape; a frozen model that is not there or not the same.
         """
         with_info = kwargs.pop("output_loading_info", False)
-        kwargs.pop("ignore_mismatched_sizes", None)
+        kwargs["ignore_mismatched_sizes"] = True  # refused below, by name
         kwargs.setdefault("use_safetensors", True)  # nothing from a pickle
         folder = Path(source)
         if folder.is_dir() and not any(folder.glob("*.safetensors")):
@@ -271,7 +277,8 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
             else:
                 model, info = load(source, *args, output_loading_info=True, **kwargs)
         except (
-            OSError, RuntimeError, ValueError, AttributeError, TypeError, SafetensorError
+            OSError, RuntimeError, ValueError, AttributeError, TypeError, LookupError,
+            SafetensorError,
         ) as error:  # fmt: skip
             raise UserError(
                 f"The model in {source} cannot be loaded; copy or train it again "

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+import torch
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from sign2gpt.errors import UserError
+from sign2gpt.model.precision import Precision
 from sign2gpt.model.published import published_config
 
 SIGN_POSITIONS = ("sinusoidal", "none", "learnable_zero", "learnable_random")
@@ -60,19 +62,21 @@ _COLOUR = (
 )
 
 
-def _sources(value: Any) -> bool:
-    """Whether a value is what `provenance.identify` notes, by the frozen models' names."""
-    return value is None or (
-        isinstance(value, dict)
-        and all(
-            part in ("vision", "language")
-            and isinstance(noted, dict)
-            and all(isinstance(noted.get(key), str) for key in ("name", "sha256"))
-            and isinstance(noted.get("revision"), str | None)
-            and isinstance(noted.get("vocab_size", 0), int)
-            for part, noted in value.items()
-        )
-    )
+def _is_dtype(value: Any) -> bool:
+    named = getattr(torch, value, None) if isinstance(value, str) else value
+    return value is None or (isinstance(named, torch.dtype) and named.is_floating_point)
+
+
+_NAME = (lambda v: isinstance(v, str) and bool(v.strip()), "a text that is not empty")
+# What `provenance.identify` and the models note of a frozen model.
+_NOTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": _NAME,
+    "sha256": _NAME,
+    "revision": (lambda v: v is None or _NAME[0](v), "the Hub's commit, or null"),
+    "vocab_size": _whole(1),
+    "precision": _one_of(tuple(precision.value for precision in Precision)),
+}
+_NOTED_ALWAYS = ("name", "sha256", "revision")
 
 
 # What each key may be, in code and in words.
@@ -114,7 +118,11 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "tau_prototype_min": _POSITIVE,
     "tau_max": _POSITIVE,
     "pseudo_gloss_loss_scale": _POSITIVE,
-    "frozen_sources": (_sources, "null, or name, revision and sha256 of vision and of language"),
+    "dtype": (_is_dtype, "null, or float32, bfloat16 or another of torch's types"),
+    "frozen_sources": (
+        lambda v: v is None or isinstance(v, dict),
+        "null, or name, revision and sha256 of vision and of language",
+    ),
 }
 
 
@@ -224,6 +232,7 @@ class Sign2GPTConfig(PreTrainedConfig):
                 raise UserError(
                     f"Model setting {key} is {getattr(self, key)!r} but must be {words}."
                 )
+        _check_sources(self.frozen_sources or {})
         vision = self.vision_config
         if getattr(vision, "num_channels", None) != 3:
             raise UserError(
@@ -273,6 +282,23 @@ class Sign2GPTConfig(PreTrainedConfig):
                 raise UserError(
                     f"Model setting {key} is missing and text_config has none; give the "
                     "tokenizer's token id."
+                )
+
+
+def _check_sources(sources: dict[str, Any]) -> None:
+    """Whether each frozen model is noted as it has to be; the sentence names the wrong key."""
+    for part, noted in sources.items():
+        key = f"frozen_sources.{part}"
+        if part not in ("vision", "language"):
+            raise UserError(f"Unknown model setting {key}; the frozen models are vision, language.")
+        if not isinstance(noted, dict):
+            raise UserError(f"Model setting {key} must be {', '.join(_NOTED_ALWAYS)} of a model.")
+        for name, (allows, words) in _NOTED.items():
+            if name not in noted and name in _NOTED_ALWAYS:
+                raise UserError(f"Model setting {key}.{name} is missing and must be {words}.")
+            if name in noted and not allows(noted[name]):
+                raise UserError(
+                    f"Model setting {key}.{name} is {noted[name]!r} but must be {words}."
                 )
 
 

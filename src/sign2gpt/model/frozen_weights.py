@@ -4,6 +4,8 @@ A checkpoint of ours holds what was trained; its frozen models' weights come fro
 its configuration names, and join it under the names that they have inside our models.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM
-from transformers.utils import cached_file
+from transformers.utils import cached_file, logging
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
@@ -33,6 +35,17 @@ HUB_OPTIONS: dict[str, Any] = {
     "token": None,
     "local_files_only": False,
 }
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Hold back what transformers tells of a checkpoint that does not fit; `require_whole` does."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def require_whole(info: dict[str, Any], source: str) -> None:

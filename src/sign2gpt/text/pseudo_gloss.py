@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sign2gpt.errors import UserError
+from sign2gpt.files import write_json
 from sign2gpt.text.taggers import WORD, Tagger
 
 KEPT_POS = frozenset({"NOUN", "NUM", "ADV", "PRON", "PROPN", "ADJ", "VERB"})
@@ -134,7 +135,8 @@ class PseudoGlossVocabulary:
         return labels
 
     def save(self, path: str | Path) -> None:
-        """Write it as JSON, one place for the words, their counts and the tagger's version."""
+        """Write it as JSON, one place for the words, their counts and the tagger's version; the
+        file is there whole or not at all."""
         content = {
             "format": _FORMAT,
             "tagger": {
@@ -148,8 +150,7 @@ class PseudoGlossVocabulary:
             "counts": self.counts,
             "frequent": self.frequent,
         }
-        text = json.dumps(content, ensure_ascii=False, indent=1)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_json(Path(path), content)
 
     @classmethod
     def load(cls, path: str | Path) -> "PseudoGlossVocabulary":

@@ -58,11 +58,11 @@ class FrameConverter:
 
 
 class ImageConverter:
-    """Image file -> (H, W, 3) uint8 RGB; all images of a folder get the first one's size."""
+    """Image file -> (H, W, 3) uint8 RGB; UserError where a folder's images differ in size."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
-        self.wanted: tuple[int, int] | None = None
+        self.stored_size: tuple[int, int] | None = None  # of the folder's first
 
     def __call__(self, path: Path) -> np.ndarray:
         try:
@@ -73,10 +73,15 @@ class ImageConverter:
             raise UserError(
                 f"The frame {path} is not a readable image ({error}); copy it again."
             ) from error
-        if self.wanted is None:
-            self.wanted = wanted_size(self.size, (image.height, image.width))
-        height, width = self.wanted
-        if (image.height, image.width) != self.wanted:
+        stored = (image.height, image.width)
+        if self.stored_size not in (None, stored):
+            raise UserError(
+                f"The picture {path} is of another size ({image.width} x {image.height}) than the "
+                "first in its folder, so they are no clip's frames; leave only those in it."
+            )
+        self.stored_size = stored
+        height, width = wanted_size(self.size, stored)
+        if stored != (height, width):
             image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased
         pixels = np.asarray(image)
         return on_black(pixels) if pixels.shape[2] == 4 else pixels

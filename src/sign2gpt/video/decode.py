@@ -9,6 +9,7 @@ time, so a variable rate needs no care.
 """
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from sign2gpt.video.timeline import (
     images_of,
 )
 
+_LATEST = 10_000_000  # seconds into a video, four months; what is later overflows its clock
 _MOST_FRAMES = 20_000  # 26 minutes at 12.5 a second: not a sentence, and more than memory holds
 
 
@@ -178,16 +180,16 @@ def _check(
             raise UserError(f"{name} is {rate}; give frames a second, above 0.")
     if max_frames is not None and max_frames < 1:
         raise UserError(f"max_frames is {max_frames}; give at least 1, or none for all frames.")
-    if span is not None and not 0 <= span[0] < (math.inf if span[1] is None else span[1]):
+    if span is not None and not 0 <= span[0] < (_LATEST if span[1] is None else span[1]) <= _LATEST:
         raise UserError(
             f"The clip at {path} is to start at {span[0]} s and end at {span[1]} s; give a start "
-            "not below 0 and an end after it."
+            f"not below 0 and an end after it, up to {_LATEST:,} s."
         )
     if isinstance(path, ClipBytes):
         if not path.content:
             raise UserError(f"The clip {path} is empty; make its shard again.")
         return
-    if not path.exists():
+    if not os.path.exists(path):  # false, too, of a path that the system does not take
         raise UserError(f"There is no clip at {path}; check the path.")
     if not path.is_file() and not path.is_dir():  # a pipe would be waited on for ever
         raise UserError(f"The clip {path} is neither a file nor a folder; {HOW_TO_MEND}.")

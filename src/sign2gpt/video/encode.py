@@ -1,6 +1,5 @@
 """RGB frames -> an H.264 file, at once or not at all."""
 
-import os
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import VideoFrame
+
+from sign2gpt.files import whole_file
 
 STORE_SIDE = 256
 """Pixels of a stored clip's shorter side."""
@@ -53,30 +54,29 @@ def write_clip(
 
     Raises:
         ValueError: no frames.
+        OSError: the file cannot be written.
     """
     rate = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
-    try:
-        with av.open(str(unfinished), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate, options=dict(options))
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.thread_count = 1  # clips are written side by side
-            for picture in frames:
-                frame = picture
-                if not isinstance(frame, VideoFrame):
-                    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-                if count == 0:
-                    stream.width, stream.height = frame.width, frame.height
-                    if pixel_shape != 1:
-                        stream.codec_context.sample_aspect_ratio = pixel_shape
-                frame.pts, frame.time_base = count, 1 / rate
-                container.mux(stream.encode(frame))
-                count += 1
+    with (
+        whole_file(path) as unfinished,
+        av.open(str(unfinished), "w", format="mp4") as container,
+    ):
+        stream = container.add_stream("libx264", rate, options=dict(options))
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1  # clips are written side by side
+        for picture in frames:
+            frame = picture
+            if not isinstance(frame, VideoFrame):
+                frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             if count == 0:
-                raise ValueError("a clip needs at least one frame")
-            container.mux(stream.encode())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+                stream.width, stream.height = frame.width, frame.height
+                if pixel_shape != 1:
+                    stream.codec_context.sample_aspect_ratio = pixel_shape
+            frame.pts, frame.time_base = count, 1 / rate
+            container.mux(stream.encode(frame))
+            count += 1
+        if count == 0:
+            raise ValueError("a clip needs at least one frame")
+        container.mux(stream.encode())
     return count
