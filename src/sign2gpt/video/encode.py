@@ -73,6 +73,7 @@ def write_clip(
                 stream.width, stream.height = frame.width, frame.height
                 if pixel_shape != 1:
                     stream.codec_context.sample_aspect_ratio = pixel_shape
+            frame = _settled(frame)
             frame.pts, frame.time_base = count, 1 / rate
             container.mux(stream.encode(frame))
             count += 1
@@ -80,3 +81,16 @@ def write_clip(
             raise ValueError("a clip needs at least one frame")
         container.mux(stream.encode())
     return count
+
+
+def _settled(frame: VideoFrame) -> VideoFrame:
+    """The frame as it is encoded, with nothing left to chance.
+
+    Rows are longer in memory than the picture is wide, and what stands behind its end, whatever was
+    there before, finds its way into the encoder's choices: the same clip would become other bytes.
+    """
+    frame = frame.reformat(format="yuv420p")
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        rows[:, plane.width :] = rows[:, plane.width - 1 : plane.width]
+    return frame
