@@ -40,22 +40,23 @@ class ReadyBlocks:
         cast = known and torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if cast else tokens.dtype
         with torch.autocast(device, enabled=False) if cast else nullcontext():
-            return self._block(index, dtype)(tokens, class_token_alone)
+            return self._block(index, dtype, class_token_alone)(tokens)
 
-    def _block(self, index: int, dtype: torch.dtype) -> "ReadyBlock":
+    def _block(self, index: int, dtype: torch.dtype, class_token_alone: bool) -> "ReadyBlock":
         block = self.blocks[index]
         parts = [part for part in block.modules() if isinstance(part, LowRankAdapter)]
         learning = {weight for part in parts for weight in part.parameters()}
         merge = not torch.is_grad_enabled() and not any(part.drops for part in parts)
         read = [weight for weight in block.parameters() if merge or weight not in learning]
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in read):
-            return ReadyBlock(block, dtype, merge)  # with its weights' gradients, for this call
-        known = self._ready.get(index)
-        if known is None or known[0] != (dtype, merge) or not _same(known[1], read):
+            # With its weights' gradients, for this call.
+            return ReadyBlock(block, dtype, merge, class_token_alone)
+        known, kind = self._ready.get(index), (dtype, merge, class_token_alone)
+        if known is None or known[0] != kind or not _same(known[1], read):
             with torch.no_grad():
                 # Held, so that a changed weight cannot come to lie where the old one was.
                 seen = [(weight.detach(), weight._version) for weight in read]
-                known = self._ready[index] = ((dtype, merge), seen, ReadyBlock(block, dtype, merge))
+                known = self._ready[index] = (kind, seen, ReadyBlock(block, *kind))
         return known[2]
 
 
@@ -73,31 +74,44 @@ class ReadyBlock:
         block: transformers' `Dinov2Layer`, with or without adapters.
         dtype: of the products.
         merge: whether adapters are added into the weights.
+        class_token_alone: whether no other token is wanted: then only its query is made.
     """
 
-    def __init__(self, block: nn.Module, dtype: torch.dtype, merge: bool):
-        self.block, self.dtype = block, dtype
+    def __init__(
+        self, block: nn.Module, dtype: torch.dtype, merge: bool, class_token_alone: bool = False
+    ):
+        self.block, self.dtype, self.class_token_alone = block, dtype, class_token_alone
         attention, mlp = block.attention, block.mlp
         scale1, scale2 = block.layer_scale1.lambda1, block.layer_scale2.lambda1
         swiglu = hasattr(mlp, "gate_proj")
         ups = [mlp.gate_proj, mlp.up_proj] if swiglu else [mlp.fc1]
         three = [attention.q_proj, attention.k_proj, attention.v_proj]
-        self.query_key_value = ReadyLinear(three, [attention.scaling, 1.0, 1.0], dtype, merge)
+        factors = [attention.scaling, 1.0, 1.0]
+        groups = [slice(0, 1), slice(1, 3)] if class_token_alone else [slice(0, 3)]
+        self.query_key_value = [
+            ReadyLinear(three[group], factors[group], dtype, merge) for group in groups
+        ]
         self.out = ReadyLinear([attention.o_proj], [scale1], dtype, merge)
         self.up = ReadyLinear(ups, [1.0] * len(ups), dtype, merge)
         self.down = ReadyLinear([mlp.down_proj if swiglu else mlp.fc2], [scale2], dtype, merge)
         self.activation = mlp.act_fn if swiglu else mlp.activation_fn
 
-    def __call__(self, tokens: Tensor, class_token_alone: bool = False) -> Tensor:
+    def __call__(self, tokens: Tensor) -> Tensor:
         """(N, P, C) -> (N, P, C), or (N, 1, C) where only the class token is wanted."""
         block, attention = self.block, self.block.attention
         normed = block.norm1(tokens).to(self.dtype)
-        if class_token_alone:
-            tokens = tokens[:, :1]
-        wide = self.query_key_value(normed).unflatten(-1, (3, -1, attention.head_dim))
-        query, key, value = wide.permute(2, 0, 3, 1, 4)  # each (N, H, P, Dh)
+        inputs = [normed]
+        if self.class_token_alone:
+            tokens, inputs = tokens[:, :1], [normed[:, :1], normed]
+        query, key, value = (
+            part
+            for linear, given in zip(self.query_key_value, inputs, strict=True)
+            for part in linear(given)
+            .unflatten(-1, (linear.count, -1, attention.head_dim))
+            .permute(2, 0, 3, 1, 4)  # each (N, H, P or 1, Dh)
+        )
         drop = attention.attention_dropout if attention.training else 0.0
-        heads = attend(query[:, :, : tokens.shape[1]], key, value, drop)
+        heads = attend(query, key, value, drop)
         tokens = tokens + block.drop_path(self.out(heads.transpose(1, 2).flatten(2)))
         hidden, *gated = self.up(block.norm2(tokens).to(self.dtype)).chunk(self.up.count, -1)
         hidden = self.activation(hidden)
