@@ -6,6 +6,7 @@ built at its first call, so that extra memory has its weights in it.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from sign2gpt.model import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
 )
+from sign2gpt.model.precision import Precision, hold_language_model
 from sign2gpt.model.published import published_config
 
 CLEAR = STATUS.with_name("clear_refs")
@@ -74,69 +76,93 @@ def build(
         labels[:, :8] = 1
     else:
         labels = torch.randint(3, text.vocab_size, (clips, TOKENS), generator=generator).to(device)
-    models: dict[str, nn.Module] = {}
+    batch = Batch(pictures, lengths, labels)
 
-    def model(kind: str) -> nn.Module:
-        if kind not in models:
-            torch.manual_seed(0)
-            built = _model(vision, text, dropout).to(device).train()
-            if kind == "naive":  # a gradient wanted at the bottom brings the graph there
-                built.spatial_model.backbone.embeddings.cls_token.requires_grad_(True)
-            elif text is not None:
-                for weight in built.decoder.frozen_parameters():  # language_precision: bfloat16
-                    if weight.dim() > 1:
-                        weight.data = weight.data.to(getattr(torch, dtype))
-            models[kind] = built
-            if STATUS.exists():  # the peak is to be that of the step and its weights
-                CLEAR.write_text("5")
-            kept = [weight for weight in built.parameters() if weight.requires_grad]
-            optimizers[kind] = torch.optim.AdamW(kept, lr=1e-6)
-        return models[kind]
+    def made(textbook_like: bool) -> nn.Module:
+        model = _model(vision, text, dropout).to(device).train()
+        if textbook_like:  # a gradient wanted at the bottom brings the graph there
+            model.spatial_model.backbone.embeddings.cls_token.requires_grad_(True)
+        elif text is not None:
+            hold_language_model(model, Precision(dtype))
+        return model
 
-    optimizers: dict[str, torch.optim.Optimizer] = {}
-
-    def step(kind: str, loss: Callable[[nn.Module], Tensor]) -> tuple[Tensor, ...]:
-        chosen = model(kind)
-        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
-            found = loss(chosen)
-        found.backward()
-        gradients = tuple(
-            weight.grad.clone()
-            for name, weight in chosen.named_parameters()
-            if weight.grad is not None and pixels < 224 and "cls_token" not in name
-        )
-        optimizers[kind].step()
-        optimizers[kind].zero_grad()
-        return found.detach(), *gradients
-
-    def ours(chosen: nn.Module) -> Tensor:
-        key = "pseudo_gloss_labels" if text is None else "labels"
-        return chosen(pictures, lengths, **{key: labels}).loss
-
-    def plain(chosen: nn.Module) -> Tensor:
-        spatial = chosen.spatial_model
-        with textbook():
-            images = spatial.normalise(pictures)
-            read = spatial.backbone(pixel_values=images).pooler_output
-            signs, mask = chosen.sign_encoder(spatial.norm(spatial.projection(read)), lengths)
-            if text is None:
-                _, presence = chosen.pseudo_gloss_head(signs, mask)
-                return chosen.pseudo_gloss_head.loss(presence, labels)
-            ids = chosen.prepare_decoder_input_ids_from_labels(labels)
-            features, _ = chosen.decoder(ids, chosen.decoder.remember(signs, mask))
-            scores = chosen.decoder.logits(features).float().flatten(0, 1)
-            smoothing = chosen.config.label_smoothing
-            return F.cross_entropy(scores, labels.flatten(), label_smoothing=smoothing)
-
+    autocast = dtype == "bfloat16"
     return Case(
-        fast=lambda: step("fast", ours),
-        naive=(lambda: step("naive", plain)) if naive else None,
+        fast=Step(lambda: made(False), _ours, batch, autocast),
+        naive=Step(lambda: made(True), _plain, batch, autocast) if naive else None,
         floor=Work(_operations(vision, text, clips, frames, pixels), getattr(torch, dtype)),
         items=clips,
         unit="clip",
         target=target,
         tolerance=2e-5,
     )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames of all clips (N, 3, h, h) uint8, their numbers (B,), and what is to be learnt."""
+
+    pictures: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+
+class Step:
+    """One training step of a model, which is made at the first call; the loss, and the gradients
+    of small frames, which are compared."""
+
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        loss: Callable[[nn.Module, Batch], Tensor],
+        batch: Batch,
+        autocast: bool,
+    ) -> None:
+        self.make, self.loss, self.batch, self.autocast = make, loss, batch, autocast
+        self.model: nn.Module | None = None
+
+    def __call__(self) -> tuple[Tensor, ...]:
+        if self.model is None:
+            torch.manual_seed(0)
+            self.model = self.make()
+            if STATUS.exists():  # the peak is to be that of the step and its weights
+                CLEAR.write_text("5")
+            kept = [weight for weight in self.model.parameters() if weight.requires_grad]
+            self.optimizer = torch.optim.AdamW(kept, lr=1e-6)
+        device = self.batch.pictures.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.autocast):
+            found = self.loss(self.model, self.batch)
+        found.backward()
+        compared = self.batch.pictures.shape[-1] < 224
+        gradients = tuple(
+            weight.grad.clone()
+            for name, weight in self.model.named_parameters()
+            if weight.grad is not None and compared and "cls_token" not in name
+        )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return found.detach(), *gradients
+
+
+def _ours(model: nn.Module, batch: Batch) -> Tensor:
+    key = "labels" if hasattr(model, "decoder") else "pseudo_gloss_labels"
+    return model(batch.pictures, batch.lengths, **{key: batch.labels}).loss
+
+
+def _plain(model: nn.Module, batch: Batch) -> Tensor:
+    spatial = model.spatial_model
+    with textbook():
+        images = spatial.normalise(batch.pictures)
+        read = spatial.backbone(pixel_values=images).pooler_output
+        signs, mask = model.sign_encoder(spatial.norm(spatial.projection(read)), batch.lengths)
+        if not hasattr(model, "decoder"):
+            _, presence = model.pseudo_gloss_head(signs, mask)
+            return model.pseudo_gloss_head.loss(presence, batch.labels)
+        ids = model.prepare_decoder_input_ids_from_labels(batch.labels)
+        features, _ = model.decoder(ids, model.decoder.remember(signs, mask))
+        scores = model.decoder.logits(features).float().flatten(0, 1)
+        smoothing = model.config.label_smoothing
+        return F.cross_entropy(scores, batch.labels.flatten(), label_smoothing=smoothing)
 
 
 def _model(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, new_folder
-from sign2gpt.translate import PSEUDO_GLOSSES
+from sign2gpt.files import check_output, whole_folder
+from sign2gpt.translate import PSEUDO_GLOSSES, RECIPE
 
 if TYPE_CHECKING:
     from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
+    from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
 
 DTYPES = ("float32", "bfloat16", "float16")
-RECIPE = "recipe.yaml"
 
 
 def export_model(
@@ -44,12 +43,7 @@ def export_model(
         UserError: no trained model there, a part missing or damaged, `out` taken, or a weight too
             large for the dtype.
     """
-    import torch
-
-    from sign2gpt.model import modeling
-    from sign2gpt.model.configuration import Sign2GPTConfig
     from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
-    from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
 
     folder, out = Path(folder), Path(out)
     if dtype is not None and dtype not in DTYPES:
@@ -59,50 +53,52 @@ def export_model(
     check_output(out)
     if out.exists() and any(out.iterdir()):
         raise UserError(f"The folder {out} is not empty; name a new one to export to.")
-    try:
-        name = (Sign2GPTConfig.from_pretrained(folder).architectures or [""])[0]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"The configuration {folder / 'config.json'} is damaged; copy or train it again."
-        ) from error
-    pretraining = name == modeling.Sign2GPTForPseudoGlossPretraining.__name__
-    model_class: type[Sign2GPTPreTrainedModel] = (
-        modeling.Sign2GPTForPseudoGlossPretraining
-        if pretraining
-        else modeling.Sign2GPTForConditionalGeneration
-    )
-    processor_class = SignVideoProcessor if pretraining else Sign2GPTProcessor
-    model = model_class.from_pretrained(folder, vision=vision, language=language)
-    processor = processor_class.from_pretrained(folder)
+    model, processor = _load(folder, vision, language)
     vocabulary = None
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
     if merge:
         merge_vision_adapters(model)
     if dtype is not None:
-        model.to(getattr(torch, dtype))
-        for weight_name, weight in model.state_dict().items():
-            if not bool(weight.isfinite().all()):
-                raise UserError(
-                    f"The weight {weight_name} does not fit into {dtype}; use bfloat16."
-                )
+        _round_to(model, dtype)
     for part in model.frozen_sources:
         model.forget_source(part)
-    with new_folder(out.parent):
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        model.save_pretrained(staging)
-        processor.save_pretrained(staging)
+    with whole_folder(out) as unfinished:
+        model.save_pretrained(unfinished)
+        processor.save_pretrained(unfinished)
         if vocabulary is not None:
-            vocabulary.save(staging / PSEUDO_GLOSSES)
+            vocabulary.save(unfinished / PSEUDO_GLOSSES)
         if (folder / RECIPE).is_file():
-            shutil.copyfile(folder / RECIPE, staging / RECIPE)
-        staging.chmod(0o755)  # mkdtemp's own is for its user alone
-        staging.replace(out)  # over an empty folder, or none
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+            shutil.copyfile(folder / RECIPE, unfinished / RECIPE)
     return out
+
+
+def _load(
+    folder: Path, vision: str | Path | None, language: str | Path | None
+) -> tuple[Sign2GPTPreTrainedModel, SignVideoProcessor | Sign2GPTProcessor]:
+    """A trained model of either stage and its processor, each of the kind that was saved."""
+    from sign2gpt.model import Sign2GPTForConditionalGeneration, Sign2GPTForPseudoGlossPretraining
+    from sign2gpt.model.configuration import read_config
+    from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
+
+    name = (read_config(folder).architectures or [""])[0]
+    pretraining = name == Sign2GPTForPseudoGlossPretraining.__name__
+    model_class: type[Sign2GPTPreTrainedModel] = (
+        Sign2GPTForPseudoGlossPretraining if pretraining else Sign2GPTForConditionalGeneration
+    )
+    processor_class = SignVideoProcessor if pretraining else Sign2GPTProcessor
+    model = model_class.from_pretrained(folder, vision=vision, language=language)
+    return model, processor_class.from_pretrained(folder)
+
+
+def _round_to(model: Sign2GPTPreTrainedModel, dtype: str) -> None:
+    """Bring all weights into a dtype; UserError where one is too large for it."""
+    import torch
+
+    model.to(getattr(torch, dtype))
+    for name, weight in model.state_dict().items():
+        if not bool(weight.isfinite().all()):
+            raise UserError(f"The weight {name} does not fit into {dtype}; use bfloat16.")
 
 
 def merge_vision_adapters(model: Sign2GPTPreTrainedModel) -> None:

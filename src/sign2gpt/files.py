@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,24 @@ def new_folder(folder: Path) -> Iterator[None]:
             for place in made:
                 place.rmdir()
         raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty place beside `folder` to fill, which then takes its place: a folder that is
+    there is whole, and a block that fails leaves nothing.
+
+    Args:
+        folder: not there yet, or empty.
+    """
+    with new_folder(folder.parent):
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield staging
+            staging.chmod(0o755)  # a temporary folder is its maker's alone
+            staging.replace(folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager

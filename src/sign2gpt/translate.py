@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PSEUDO_GLOSSES = "pseudo_glosses.json"
 """Name of the vocabulary's file in a model's folder."""
+RECIPE = "recipe.yaml"
+"""Name of the recipe's."""
 
 
 @dataclass(frozen=True, eq=False)

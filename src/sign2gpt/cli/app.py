@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sign2gpt.errors import UserError
 from sign2gpt.model.precision import Precision
 from sign2gpt.train.recipe import shipped_recipes
 
@@ -94,6 +95,17 @@ def sentences_of(source: Path | None) -> list[str] | None:
     from sign2gpt.data.store import open_store
 
     return [row.text for row in open_store(source).rows("train")]
+
+
+def new_place(text: str) -> Path:
+    """Where a verb is to write; ``new/../name`` makes no folder ``new``.
+
+    Raises UserError for nothing, which would be the current folder.
+    """
+    if not text.strip():
+        raise UserError("The place to write to is empty; name a folder (. is the current one).")
+    place = Path(text)
+    return place.resolve() if ".." in place.parts else place
 
 
 def print_json(value: Any) -> None:

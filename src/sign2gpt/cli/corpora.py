@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sign2gpt.cli.app import CORPORA, JsonFlag, app, print_json
-from sign2gpt.cli.arguments import new_place
+from sign2gpt.cli.app import CORPORA, JsonFlag, app, new_place, print_json
 from sign2gpt.errors import UserError
 from sign2gpt.synth import CLIPS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sign2gpt.corpora.corpus import SourceClip
+    from sign2gpt.corpora.table import TableColumns
     from sign2gpt.corpora.words import Extraction
     from sign2gpt.text.taggers import Tagger
 
@@ -98,30 +101,15 @@ def prepare(
     half-way and started again, it goes on where it was. Clips that cannot be read are listed in
     prepare.report.json, the rest goes on, and the exit code is 2.
     """
-    from dataclasses import asdict
-
     from sign2gpt.corpora.prepare import REPORT_NAME, prepare
-    from sign2gpt.corpora.readers import CORPORA as KNOWN
-    from sign2gpt.corpora.table import TableColumns, read_any_table
+    from sign2gpt.corpora.table import TableColumns
     from sign2gpt.progress import progress_bar
 
-    settings = {"from": str(source.resolve())}
-    if corpus == "table":
-        columns = TableColumns(
-            clip=clip, text=text, split=split, only_split=only_split, id=id, signer=signer,
-            start=start, end=end, fps=fps, clips=clips,
-        )  # fmt: skip
-        settings |= {name: str(value) for name, value in asdict(columns).items() if value}
-        found = read_any_table(source, columns)
-    elif corpus in KNOWN:
-        if not source.is_dir():
-            raise UserError(f"There is no folder {source}; give the folder of {corpus}.")
-        found = KNOWN[corpus].read(source)
-    else:
-        raise UserError(
-            f"There is no reader for the corpus {corpus!r}; give one of {', '.join(KNOWN)}, or "
-            "table."
-        )
+    columns = TableColumns(
+        clip=clip, text=text, split=split, only_split=only_split, id=id, signer=signer,
+        start=start, end=end, fps=fps, clips=clips,
+    )  # fmt: skip
+    found, settings = _source_clips(corpus, source, columns)
     with progress_bar("Preparing clips") as advance:
         done = prepare(found, out, corpus, settings, workers=workers, limit=limit, progress=advance)
     print(f"{done.rows} clips are in {done.store}, {done.made} of them made now.")
@@ -133,6 +121,29 @@ def prepare(
             f"{len(done.unreadable)} clips could not be read, as {first.id}: {first.reason} "
             f"({out / REPORT_NAME} lists them all)"
         )
+
+
+def _source_clips(
+    corpus: str, source: Path, columns: TableColumns
+) -> tuple[Iterator[SourceClip], dict[str, str]]:
+    """The clips of a corpus, or of a table's columns; and what a store notes of its making."""
+    from dataclasses import asdict
+
+    from sign2gpt.corpora.readers import CORPORA as KNOWN
+    from sign2gpt.corpora.table import read_any_table
+
+    settings = {"from": str(source.resolve())}
+    if corpus == "table":
+        settings |= {name: str(value) for name, value in asdict(columns).items() if value}
+        return read_any_table(source, columns), settings
+    if corpus not in KNOWN:
+        raise UserError(
+            f"There is no reader for the corpus {corpus!r}; give one of {', '.join(KNOWN)}, or "
+            "table."
+        )
+    if not source.is_dir():
+        raise UserError(f"There is no folder {source}; give the folder of {corpus}.")
+    return KNOWN[corpus].read(source), settings
 
 
 @app.command(rich_help_panel=CORPORA)

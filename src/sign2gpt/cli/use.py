@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,15 +16,19 @@ from sign2gpt.cli.app import (
     SentencesOption,
     VisionOption,
     app,
+    new_place,
     print_json,
     sentences_of,
 )
-from sign2gpt.cli.arguments import new_place
 from sign2gpt.errors import UserError
 from sign2gpt.spot import THRESHOLD
 
+if TYPE_CHECKING:
+    from sign2gpt.metrics import TranslationScores
+
 # Memory and time grow with the width, and translations get worse, not better, long before this.
 MOST_BEAMS = 64
+BeamsOption = Annotated[int, typer.Option(min=1, max=MOST_BEAMS, help="Width of the beam search.")]
 
 
 @app.command(rich_help_panel=USE)
@@ -33,9 +37,7 @@ def translate(
     model: Annotated[Path, typer.Option(help="A trained model's folder.")] = Path(
         "runs/demo/translate"
     ),
-    beams: Annotated[
-        int, typer.Option(min=1, max=MOST_BEAMS, help="Width of the beam search.")
-    ] = 4,
+    beams: BeamsOption = 4,
     threshold: Annotated[
         float,
         typer.Option(min=0, max=1, help="A sign is seen where the model's E is above this."),
@@ -90,7 +92,7 @@ def evaluate(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="A store whose clips are translated.")] = None,
     split: Annotated[str, typer.Option(help="The store's split.")] = "test",
-    beams: Annotated[int, typer.Option(min=1, max=64, help="Width of the beam search.")] = 4,
+    beams: BeamsOption = 4,
     characters: Annotated[
         bool, typer.Option("--characters", help="Score by character, as CSL-Daily is.")
     ] = False,
@@ -144,10 +146,14 @@ def evaluate(
     shuffled_bleu4 = control and bleu_rouge(control, meant, convention).bleu4
     if as_json:
         print_json(asdict(scores) | ({} if control is None else {"shuffled_bleu4": shuffled_bleu4}))
-        return
+    else:
+        _print_scores(scores, shuffled_bleu4)
+
+
+def _print_scores(scores: TranslationScores, shuffled_bleu4: float | None) -> None:
     for name in ("bleu1", "bleu2", "bleu3", "bleu4", "rouge_l"):
         print(f"{name:<8}{getattr(scores, name):8.2f}")
-    if control is not None:
+    if shuffled_bleu4 is not None:
         print(f"bleu4 of sentences given to other clips: {shuffled_bleu4:.2f}")
     print(scores.signature)
 
@@ -214,7 +220,7 @@ def models(
 ) -> None:
     """Say which frozen models the shipped recipes need, their licences, and where they lie.
 
-    Only --fetch uses the network, and takes safetensors, JSON and tokenizer files alone.
+    Only --fetch uses the network: it takes weights that torch reads, settings and tokenizers.
     """
     from dataclasses import asdict
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from sign2gpt.data.manifest import COLUMNS, ClipRow, arrow_schema
 from sign2gpt.data.shards import VIDEO, shard_name
 from sign2gpt.data.store import ClipStore, FolderStore, open_store
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, new_folder, write_whole
+from sign2gpt.files import check_output, whole_folder, write_whole
 from sign2gpt.progress import Advance
 from sign2gpt.video.source import open_source
 
@@ -109,15 +108,8 @@ def make_shards(
     if os.path.lexists(target):
         raise UserError(f"{target} is there already; name a new folder for the shards.")
     check_output(target)
-    with new_folder(target.parent):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            sharded = _write(store, rows, folder, target.name, most, progress)
-            folder.chmod(0o755)  # a temporary folder is its maker's alone
-            folder.rename(target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return sharded
+    with whole_folder(target) as folder:
+        return _write(store, rows, folder, target.name, most, progress)
 
 
 def _bytes(size: str) -> int:

@@ -12,7 +12,7 @@ _HOMES = {
     "Sign2GPTForPseudoGlossPretraining": "modeling",
     "PseudoGlossOutput": "modeling",
     "SignEncoderOutput": "modeling",
-    "count_parameters": "modeling",
+    "count_parameters": "parameters",
     "published_config": "published",
 }
 

@@ -6,7 +6,6 @@ tokens, D sign width.
 
 import shutil
 from copy import deepcopy
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from sign2gpt.model.frozen_weights import (
     ADDED,
     FROZEN,
     HUB_OPTIONS,
+    checkpoint_config,
     fill,
     own_weights,
     quietly,
@@ -137,7 +137,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
 
     def note_precision(self, precision: Precision) -> None:
         """Note in what the language model's weights are held from now on; a checkpoint says so."""
-        self._held_in = precision.value if precision.bits < 16 else None
+        self._held_in = precision.value if precision.quantised else None
         if precision is not Precision.float32 and "language" in self._sources:
             self._sources["language"]["precision"] = precision.value
 
@@ -174,8 +174,8 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         saved with the rest; after any other change of its weights call `forget_source`.
 
         Raises:
-            UserError: a language model held in 8 or 4 bits that no source has.
-                Or a model that was made ready for generation alone (see `cpu_generation`).
+            UserError: a language model held in 8 or 4 bits that no source has, or a model that was
+                made ready for generation alone (see `cpu_generation`).
         """
         if hasattr(self, "decoder") and self.decoder.head is not None:
             raise UserError(
@@ -252,7 +252,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         if folder.is_dir() and not any(folder.glob("*.safetensors")):
             raise UserError(f"There are no weights in {source}; it needs a model.safetensors file.")
         try:
-            config = _config_of(cls, source, kwargs)
+            config = checkpoint_config(source, kwargs)
             noted = config.frozen_sources or {}
             for part, place in (("vision", vision), ("language", language)):
                 if place is not None and part not in noted:
@@ -260,22 +260,15 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
                         f"The model in {source} has no frozen {part} model outside of it; leave "
                         f"{part} out."
                     )
-            load = super().from_pretrained
             if noted:
+                places = {"vision": vision, "language": language}
+                kwargs["state_dict"] = rejoin(source, config, places, kwargs)
                 kwargs["config"] = config
-                kwargs["state_dict"] = rejoin(
-                    source, config, {"vision": vision, "language": language}, kwargs
-                )
-                model, info = load(None, *args, output_loading_info=True, **kwargs)
-                model.name_or_path = model.config.name_or_path = str(source)
-                if model.can_generate() and kwargs.get("generation_config") is None:
-                    options = HUB_OPTIONS | {k: kwargs[k] for k in HUB_OPTIONS if k in kwargs}
-                    model.adjust_generation_fn(
-                        None, False, False, str(source), force_download=False, proxies=None,
-                        trust_remote_code=None, **options,
-                    )  # fmt: skip
-            else:
-                model, info = load(source, *args, output_loading_info=True, **kwargs)
+            model, info = super().from_pretrained(
+                None if noted else source, *args, output_loading_info=True, **kwargs
+            )
+            if noted:
+                model._came_from(source, kwargs)
         except (
             OSError, RuntimeError, ValueError, AttributeError, TypeError, LookupError,
             SafetensorError,
@@ -288,6 +281,17 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         model._sources = deepcopy(noted)
         model._apply_freezing()  # loading makes new parameters, all of them trainable
         return (model, info) if with_info else model
+
+    def _came_from(self, source: str | Path, kwargs: dict[str, Any]) -> None:
+        """What transformers does of itself where it reads the weights: the name, and the settings
+        of the search."""
+        self.name_or_path = self.config.name_or_path = str(source)
+        if self.can_generate() and kwargs.get("generation_config") is None:
+            options = HUB_OPTIONS | {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
+            self.adjust_generation_fn(
+                None, False, False, str(source), force_download=False, proxies=None,
+                trust_remote_code=None, **options,
+            )  # fmt: skip
 
     @classmethod
     def from_pretrained_parts(
@@ -321,36 +325,3 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
             size = model.get_input_embeddings().num_embeddings
             model._sources["language"]["vocab_size"] = size
         return model.eval()
-
-
-def count_parameters(model: Sign2GPTPreTrainedModel) -> dict[str, tuple[int, int]]:
-    """(all, trainable) parameters of each component and in total, as in Table 1(b)."""
-    rows = {
-        "spatial": "spatial_model",
-        "sign encoder": "sign_encoder",
-        "decoder": "decoder",
-        "pseudo-gloss head": "pseudo_gloss_head",
-    }
-    parts = {row: getattr(model, name) for row, name in rows.items() if hasattr(model, name)}
-    return {row: _count(part) for row, part in {**parts, "total": model}.items()}
-
-
-def _count(module: nn.Module) -> tuple[int, int]:
-    weights = list(module.parameters())
-    trainable = [weight for weight in weights if weight.requires_grad]
-    return sum(w.numel() for w in weights), sum(w.numel() for w in trainable)
-
-
-def _config_of(cls: Any, source: str | Path, kwargs: dict[str, Any]) -> Sign2GPTConfig:
-    """The configuration that `from_pretrained` is about to load or was given, settings among its
-    arguments included."""
-    given = kwargs.get("config")
-    if isinstance(given, Sign2GPTConfig):
-        return given
-    names = {field.name for field in fields(Sign2GPTConfig)} - {"dtype"}
-    options = {key: kwargs[key] for key in kwargs if key in HUB_OPTIONS or key in names}
-    config = cls.config_class.from_pretrained(given or source, **options)
-    if config.frozen_sources:  # it will be given, and then nothing else takes its settings
-        for name in names & kwargs.keys():
-            kwargs.pop(name)
-    return config

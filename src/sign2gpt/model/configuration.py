@@ -7,6 +7,7 @@ model only pretrained on pseudo-glosses).
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -322,3 +323,14 @@ def _sub_config(key: str, given: Any) -> PreTrainedConfig | None:
         return CONFIG_MAPPING[model_type](**sizes)
     except (TypeError, ValueError) as error:  # transformers' strict configurations raise these
         raise UserError(f"Model setting {key} cannot be used: {error}") from error
+
+
+def read_config(folder: Path) -> Sign2GPTConfig:
+    """The configuration of a model that sign2gpt saved; UserError where it is damaged."""
+    try:
+        return Sign2GPTConfig.from_pretrained(folder)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"The configuration {folder / 'config.json'} is damaged; copy or train that model "
+            "again, or name another."
+        ) from error

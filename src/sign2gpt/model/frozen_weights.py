@@ -6,6 +6,7 @@ its configuration names, and join it under the names that they have inside our m
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ def require_whole(info: dict[str, Any], source: str) -> None:
                 f"The model in {source} {what} {names[0]}{more}; give the folder that was saved "
                 "for this kind of model, with the configuration it was saved with."
             )
+
+
+def checkpoint_config(source: str | Path, kwargs: dict[str, Any]) -> Sign2GPTConfig:
+    """The configuration that `from_pretrained` is about to load or was given, settings among its
+    arguments included; these leave `kwargs` where the checkpoint names frozen models."""
+    given = kwargs.get("config")
+    if isinstance(given, Sign2GPTConfig):
+        return given
+    names = {field.name for field in fields(Sign2GPTConfig)} - {"dtype"}
+    options = {key: kwargs[key] for key in kwargs if key in HUB_OPTIONS or key in names}
+    config = Sign2GPTConfig.from_pretrained(given or source, **options)
+    if config.frozen_sources:  # it will be given, and then nothing else takes its settings
+        for name in names & kwargs.keys():
+            kwargs.pop(name)
+    return config
 
 
 def rejoin(

@@ -4,7 +4,6 @@ Shapes: B clips, N frames of all clips packed end to end, P tokens a frame, C ba
 tokens, D sign width, V pseudo-glosses, L text tokens, M vocabulary.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,19 +14,19 @@ from transformers import (
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
     GenerationConfig,
-    GenerationMixin,
 )
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import Seq2SeqLMOutput
-from transformers.utils import ModelOutput, logging
 
 from sign2gpt.errors import UserError
-from sign2gpt.model.beam_cache import BeamCache
-from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel, count_parameters
+from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.decoder import GatedDecoder
-from sign2gpt.model.gated_attention import SignMemory
+from sign2gpt.model.frozen_weights import quietly
+from sign2gpt.model.generation import SignGenerationMixin
 from sign2gpt.model.head_loss import head_loss
+from sign2gpt.model.outputs import PseudoGlossOutput, SignEncoderOutput
+from sign2gpt.model.parameters import count_parameters
 from sign2gpt.model.pseudo_gloss_head import PseudoGlossHead
 
 __all__ = [
@@ -37,33 +36,6 @@ __all__ = [
     "SignEncoderOutput",
     "count_parameters",
 ]
-
-
-@dataclass
-class SignEncoderOutput(ModelOutput):
-    """Sign features Z as `last_hidden_state` (B, T, D), and `sign_mask` (B, T) bool.
-
-    `memory` is filled in for the time of one `generate` call.
-    """
-
-    last_hidden_state: Tensor | None = None
-    sign_mask: Tensor | None = None
-    memory: SignMemory | None = None
-
-
-@dataclass
-class PseudoGlossOutput(ModelOutput):
-    """What the pseudo-gloss head finds.
-
-    loss (), presence Ê (B, V), localisation E (B, T, V), sign_features (B, T, D), sign_mask (B, T);
-    E and Ê leave out the column of the zero prototype.
-    """
-
-    loss: Tensor | None = None
-    presence: Tensor | None = None
-    localisation: Tensor | None = None
-    sign_features: Tensor | None = None
-    sign_mask: Tensor | None = None
 
 
 class Sign2GPTForPseudoGlossPretraining(Sign2GPTPreTrainedModel):
@@ -113,7 +85,7 @@ class Sign2GPTForPseudoGlossPretraining(Sign2GPTPreTrainedModel):
         return PseudoGlossOutput(loss, presence, localisation, sign_features, sign_mask)
 
 
-class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin):
+class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, SignGenerationMixin):
     """Stage 2: spatial model, sign encoder and gated decoder; with the stage-1 head, frozen, where
     `num_pseudo_glosses` is set, so that a translator can also say where each sign is."""
 
@@ -224,23 +196,6 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
             kwargs.pop(training_only, None)
         return super().generate(encoder_outputs=signs, **kwargs)
 
-    def adjust_generation_fn(
-        self, generation_config: Any, auto: bool, pipeline: bool, source: Any, *args: Any, **kw: Any
-    ) -> None:
-        """How transformers loads generation_config.json, but a file that is not whole is an error.
-
-        transformers passes over it, and a search without `max_length` ends after 20 tokens:
-        sentences would be cut off unnoticed. The file is always saved with the weights.
-        """
-        super().adjust_generation_fn(generation_config, auto, pipeline, source, *args, **kw)
-        for name in ("decoder_start_token_id", "eos_token_id", "num_beams", "max_length"):
-            value = getattr(self.generation_config, name)
-            if not isinstance(value, int) and not (name == "eos_token_id" and value):
-                raise UserError(
-                    f"The generation_config.json in {source} is missing or damaged ({name} is "
-                    f"{value!r}); copy or train that model again."
-                )
-
     def localise(
         self,
         pixel_values: Tensor | None = None,
@@ -279,12 +234,8 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
         """Grow the frozen vocabulary (appendix A.2): new embeddings start at the mean of the old
         with slight noise, and stay frozen."""
         language_model = self.decoder.language_model
-        verbosity = logging.get_verbosity()
-        logging.set_verbosity_error()  # it announces how new rows start, which is said above
-        try:
+        with quietly():  # it announces how new rows start, which is said above
             embeddings = language_model.resize_token_embeddings(new_num_tokens, **kwargs)
-        finally:
-            logging.set_verbosity(verbosity)
         self.config.text_config.vocab_size = new_num_tokens
         if new_num_tokens < self.frozen_sources.get("language", {}).get("vocab_size", 0):
             self.forget_source("language")  # added rows can be saved beside a source, not lost ones
@@ -322,39 +273,6 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, GenerationMixin)
             return head_loss(features[real], head.weight, labels[real], smoothing)
         scores = self.decoder.logits(features[real]) if logits is None else logits[real]
         return F.cross_entropy(scores.float(), labels[real], label_smoothing=smoothing)
-
-    def _expand_inputs_for_generation(
-        self,
-        expand_size: int = 1,
-        is_encoder_decoder: bool = True,
-        input_ids: Tensor | None = None,
-        encoder_outputs: SignEncoderOutput | None = None,
-        **model_kwargs: Any,
-    ) -> tuple[Tensor | None, dict[str, Any]]:
-        """Beams copy the text only; the signs are read once and kept for this generation."""
-        input_ids, model_kwargs = super()._expand_inputs_for_generation(
-            expand_size, is_encoder_decoder=False, input_ids=input_ids, **model_kwargs
-        )
-        features, mask = encoder_outputs.last_hidden_state, encoder_outputs.sign_mask
-        memory = self.decoder.remember(features, mask, keep=True)
-        model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
-        return input_ids, model_kwargs
-
-    def _prepare_cache_for_generation(
-        self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kw: Any
-    ) -> None:
-        """As in transformers, with a cache of ours on a CPU unless another one is asked for."""
-        asked = "cache" in model_kwargs or generation_config.cache_implementation
-        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kw)
-        if self.device.type == "cpu" and not asked and "cache" in model_kwargs:
-            model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
-
-    def _prepare_special_tokens(
-        self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
-    ) -> None:
-        """As in transformers, less a warning: the start of a sentence needs no mask."""
-        kwargs["kwargs_has_attention_mask"] = None
-        super()._prepare_special_tokens(generation_config, *args[1:], **kwargs)
 
 
 AutoConfig.register("sign2gpt", Sign2GPTConfig, exist_ok=True)

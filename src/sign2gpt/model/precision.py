@@ -31,9 +31,14 @@ class Precision(Enum):
     nf4 = "nf4"
 
     @property
-    def bits(self) -> int:
-        """Of each weight in the blocks."""
-        return {"float32": 32, "bfloat16": 16, "int8": 8, "nf4": 4}[self.value]
+    def bytes_each(self) -> float:
+        """Of a weight in the language model's blocks; NF4 has a float32 scale for 64 weights."""
+        return {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}[self.value]
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it takes bitsandbytes."""
+        return self in (Precision.int8, Precision.nf4)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -56,8 +61,7 @@ def hold_language_model(model: Sign2GPTForConditionalGeneration, precision: Prec
 
     from sign2gpt.model.lora import AdaptedLinear
 
-    few = precision.bits < 16
-    if few and find_spec("bitsandbytes") is None:
+    if precision.quantised and find_spec("bitsandbytes") is None:
         raise UserError(
             f"To hold weights as {precision.value}, install sign2gpt's extra: "
             "pip install 'sign2gpt[quantise]'."
@@ -66,7 +70,7 @@ def hold_language_model(model: Sign2GPTForConditionalGeneration, precision: Prec
         if weight.dim() > 1:  # norms and biases are small, and matter
             weight.data = weight.data.to(precision.dtype)
     model.note_precision(precision)
-    for block in model.decoder.language_model.base_model.layers if few else ():
+    for block in model.decoder.language_model.base_model.layers if precision.quantised else ():
         for parent in list(block.modules()):
             for name, child in list(parent.named_children()):
                 if isinstance(child, AdaptedLinear):

@@ -100,6 +100,23 @@ def spread_vectors(vectors: NDArray[Any], power: float = 0.25) -> Vectors:
     return (spread / lengths).astype(np.float32)
 
 
+_FASTTEXT = "https://dl.fbaipublicfiles.com/fasttext/vectors-crawl"
+
+
+def require_vectors(path: str | Path) -> None:
+    """Raise `UserError` unless there is a file of word vectors."""
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise UserError(f"The word vectors {path} are of no known kind: give a .bin or .vec file.")
+    if not path.is_file():
+        published = path.name.startswith("cc.")
+        address = f"{_FASTTEXT}/{path.name}.gz" if published else "https://fasttext.cc"
+        raise UserError(
+            f"The word vectors {path} are not there: download them ({address}) and unpack them, "
+            "mend the path, or train some on the sentences with pseudo_glosses.vectors=corpus."
+        )
+
+
 def file_vectors(path: str | Path, words: Sequence[str], size: int | None = None) -> Vectors:
     """Read the vectors of some words from a fastText file, as they are (the paper's prototypes).
 
@@ -117,18 +134,8 @@ def file_vectors(path: str | Path, words: Sequence[str], size: int | None = None
         UserError: not such a file, another width, a word without a vector, or gensim not installed.
     """
     path = Path(path)
-    readers: dict[str, Callable[[Path, Sequence[str]], Vectors]] = {
-        ".bin": _from_model,
-        ".vec": _from_text,
-    }
-    if path.suffix not in readers:
-        raise UserError(f"The word vectors {path} are of no known kind: give a .bin or .vec file.")
-    if not path.is_file():
-        raise UserError(
-            f"The word vectors {path} are not there: download them from https://fasttext.cc, or "
-            "mend the path."
-        )
-    vectors = readers[path.suffix](path, words)
+    require_vectors(path)
+    vectors = _READERS[path.suffix](path, words)
     if size is not None and vectors.shape[1] != size:
         raise UserError(
             f"The word vectors in {path} are {vectors.shape[1]} wide where {size} are asked for: "
@@ -198,3 +205,9 @@ def _gensim() -> Any:
 def _stable_hash(word: str) -> int:
     """Python's own hash of a string differs from run to run."""
     return zlib.crc32(word.encode())
+
+
+_READERS: dict[str, Callable[[Path, Sequence[str]], Vectors]] = {
+    ".bin": _from_model,
+    ".vec": _from_text,
+}

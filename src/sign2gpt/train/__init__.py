@@ -22,6 +22,7 @@ def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
         UserError: whatever the recipe says cannot be used.
     """
     from sign2gpt.files import check_output
+    from sign2gpt.model.precision import Precision
     from sign2gpt.train.build import model_config
     from sign2gpt.train.inputs import augmentation, video_processor
     from sign2gpt.train.recipe import TrainOn
@@ -42,11 +43,11 @@ def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
             "at random; set stream to false, or train_on to video."
         )
     arguments = training_arguments(recipe, "loss", [])
-    held = recipe.language_precision.value
-    if held != "float32" and not arguments.bf16:
+    held = recipe.language_precision
+    if held is not Precision.float32 and not arguments.bf16:
         raise UserError(
-            f"The recipe has language_precision = {held}, which is multiplied in bfloat16; set "
-            "training.bf16 to true."
+            f"The recipe has language_precision = {held.value}, which is multiplied in bfloat16; "
+            "set training.bf16 to true."
         )
     video_processor(recipe, model_config(recipe))
     augmentation(recipe)

@@ -60,12 +60,13 @@ def build_pretraining(recipe: Recipe, num_pseudo_glosses: int) -> Sign2GPTForPse
 
     The prototypes are not learnt but those of this run's own vocabulary, and so left to be set.
     """
+    from sign2gpt.model.configuration import read_config
     from sign2gpt.model.modeling import Sign2GPTForPseudoGlossPretraining
 
     config = model_config(recipe, num_pseudo_glosses)
-    source = _source(recipe)
+    source = start_of(recipe)
     if source:
-        _check_same_signs(config, trained_config(source), source)
+        _check_same_signs(config, read_config(source), source)
     model = Sign2GPTForPseudoGlossPretraining.from_pretrained_parts(
         config, vision=recipe.vision, language=None
     )
@@ -82,11 +83,12 @@ def build_translation(
     The pseudo-gloss head comes along, frozen, when ``start_from`` has one: with it the translator
     can say where each sign was seen.
     """
+    from sign2gpt.model.configuration import read_config
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
-    from sign2gpt.model.precision import Precision, hold_language_model
+    from sign2gpt.model.precision import hold_language_model
 
-    source = _source(recipe)
-    given = trained_config(source) if source else None
+    source = start_of(recipe)
+    given = read_config(source) if source else None
     config = model_config(recipe, given.num_pseudo_glosses if given else 0, tokenizer)
     if source and given:
         _check_same_signs(config, given, source)
@@ -100,7 +102,7 @@ def build_translation(
     if recipe.train_on is TrainOn.sign_features:
         model.freeze(spatial=True, sign_encoder=True)
     precision = recipe.language_precision
-    if precision in (Precision.int8, Precision.nf4) and "language" not in model.frozen_sources:
+    if precision.quantised and "language" not in model.frozen_sources:
         raise UserError(
             f"The language model's weights are those of {source} and of no source that a "
             f"checkpoint could name, so they cannot be held as {precision.value}; set "
@@ -110,7 +112,7 @@ def build_translation(
     return model
 
 
-def _source(recipe: Recipe) -> Path | None:
+def start_of(recipe: Recipe) -> Path | None:
     """The folder whose weights a run begins with; UserError where no model is in it."""
     source = Path(recipe.start_from) if recipe.start_from else None
     if source and not (source / "config.json").is_file():
@@ -119,19 +121,6 @@ def _source(recipe: Recipe) -> Path | None:
             "the recipe's key `start_from`."
         )
     return source
-
-
-def trained_config(source: Path) -> Sign2GPTConfig:
-    """The configuration of a model that sign2gpt saved; UserError where it is damaged."""
-    from sign2gpt.model.configuration import Sign2GPTConfig
-
-    try:
-        return Sign2GPTConfig.from_pretrained(source)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(
-            f"The configuration {source / 'config.json'} is damaged; copy or train that model "
-            "again, or correct the recipe's key `start_from`."
-        ) from error
 
 
 def _check_same_signs(own: Sign2GPTConfig, given: Sign2GPTConfig, source: Path) -> None:
@@ -187,7 +176,9 @@ def require_same_frozen_models(source: Path, model: Sign2GPTPreTrainedModel) -> 
     Raises:
         UserError: `model` has others.
     """
-    for part, noted in (trained_config(source).frozen_sources or {}).items():
+    from sign2gpt.model.configuration import read_config
+
+    for part, noted in (read_config(source).frozen_sources or {}).items():
         own = model.frozen_sources.get(part, {})
         if own.get("sha256") != noted["sha256"]:
             raise UserError(

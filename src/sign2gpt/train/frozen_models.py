@@ -60,6 +60,12 @@ class NeededModel:
             lines.append(f"    {self.command}")
         return "\n".join(lines)
 
+    def lacking(self) -> str:
+        """A sentence on what is missing and how to get it."""
+        state = "is not here" if self.path is None else f"lacks {', '.join(self.missing)}"
+        mend = f"get it with `{self.command}`" if self.command else "correct its path"
+        return f"The {self.part} model {self.name} {state}; {mend}."
+
 
 def needed_models() -> list[NeededModel]:
     """The frozen models of all shipped recipes, by name; nothing is downloaded."""
@@ -71,7 +77,7 @@ def needed_models() -> list[NeededModel]:
             if name is not None:
                 own = str(path.relative_to(RECIPES).with_suffix(""))
                 users.setdefault((name, part), []).append(own)
-    return [_look_up(name, part, recipes) for (name, part), recipes in sorted(users.items())]
+    return [look_up(name, part, recipes) for (name, part), recipes in sorted(users.items())]
 
 
 def fetch_model(name: str) -> Path:
@@ -89,7 +95,8 @@ def fetch_model(name: str) -> Path:
     return download(name)
 
 
-def _look_up(name: str, part: str, recipes: list[str]) -> NeededModel:
+def look_up(name: str, part: str, recipes: Sequence[str] = ()) -> NeededModel:
+    """What is here of a frozen model; nothing is downloaded."""
     facts = FROZEN_FACTS.get(name)
     package = (
         name.removeprefix("package:").partition("/")[0] if name.startswith("package:") else None

@@ -19,6 +19,7 @@ from sign2gpt.data.manifest import ClipRow
 from sign2gpt.data.store import is_store, open_store
 from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
 from sign2gpt.model.lora import AdaptedLinear
+from sign2gpt.model.precision import Precision
 from sign2gpt.model.spatial import FRAMES_AT_ONCE
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 FRAMES, TEXT_TOKENS, PSEUDO_GLOSSES = 64, 24, 2_533
 CARDS = (8, 12, 24, 80)  # GB of memory that GPUs have
 _MARGIN = 0.9  # of a card; the rest is the driver's, and lost between blocks
-# Of a weight in the language model's linear layers; NF4 has a float32 scale for 64 weights.
-_BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.5 + 4 / 64}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def plan(recipe: Recipe) -> Plan:
     Raises:
         UserError: as a run would.
     """
-    from sign2gpt.model.checkpoint import count_parameters
+    from sign2gpt.model.parameters import count_parameters
     from sign2gpt.train import check_recipe
     from sign2gpt.train.needs import missing
 
@@ -98,7 +97,7 @@ def plan(recipe: Recipe) -> Plan:
     fixed = half * (kept - few * grown) + (_copies(model, recipe) if arguments.bf16 else 0.0)
     table = count_parameters(model)
     trainable = table["total"][1]
-    weights = weight_bytes(model, recipe.language_precision.value)
+    weights = weight_bytes(model, recipe.language_precision)
     training = weights + 3 * 4 * trainable
 
     def passing(clips: int) -> float:
@@ -125,16 +124,15 @@ def plan(recipe: Recipe) -> Plan:
     )
 
 
-def weight_bytes(model: Sign2GPTPreTrainedModel, precision: str) -> float:
+def weight_bytes(model: Sign2GPTPreTrainedModel, precision: Precision) -> float:
     """Bytes of all weights: float32, but the language model's matrices as `precision` has them.
 
     In 8 and 4 bits are its linear layers alone; embeddings and head are bfloat16 then.
     """
     everything = 4.0 * sum(weight.numel() for weight in model.parameters())
     linear, tables = _matrices(model)
-    return (
-        everything - (4 - _BYTES[precision]) * linear - (4 - max(2.0, _BYTES[precision])) * tables
-    )
+    each = precision.bytes_each
+    return everything - (4 - each) * linear - (4 - max(2.0, each)) * tables
 
 
 def parameter_table(recipe: Recipe) -> dict[str, tuple[int, int]]:
@@ -144,7 +142,7 @@ def parameter_table(recipe: Recipe) -> dict[str, tuple[int, int]]:
         UserError: a vision or language model whose configuration is neither known, in a local
             folder, nor in the Hub's cache.
     """
-    from sign2gpt.model.checkpoint import count_parameters
+    from sign2gpt.model.parameters import count_parameters
 
     return count_parameters(_on_meta(recipe))
 
@@ -181,7 +179,7 @@ def _matrices(model: Sign2GPTPreTrainedModel) -> tuple[int, int]:
 def _copies(model: Sign2GPTPreTrainedModel, recipe: Recipe) -> float:
     """Bytes of bfloat16 copies that autocast makes of float32 matrices and autograd keeps: of every
     layer's, and of the attention's once more for the signs."""
-    if recipe.language_precision.value != "float32" or not hasattr(model, "decoder"):
+    if recipe.language_precision is not Precision.float32 or not hasattr(model, "decoder"):
         return 0.0
     attention = sum(
         part.weight.numel() for part in model.decoder.modules() if isinstance(part, AdaptedLinear)

@@ -18,13 +18,13 @@ from sign2gpt.progress import Advance
 from sign2gpt.train.build import require_same_frozen_models
 from sign2gpt.train.inputs import Datasets
 from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
+from sign2gpt.translate import RECIPE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Seq2SeqTrainingArguments
 
     from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
 
-RECIPE = "recipe.yaml"
 _ONLY_SPEED = ("dataloader_num_workers", "dataloader_prefetch_factor", "logging_steps")
 
 
@@ -175,6 +175,5 @@ def _finish(
     save_beside(staging)
     model.save_pretrained(staging)
     for path in sorted(staging.iterdir(), key=lambda path: path.suffix == ".safetensors"):
-        path.chmod(0o644)  # safetensors' own is for its user alone
         path.replace(output / path.name)
     staging.rmdir()

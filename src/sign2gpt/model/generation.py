@@ -1,0 +1,70 @@
+"""How transformers' search runs over a translation model: the clip is read once, and kept.
+
+Shapes: B clips, L text tokens.
+"""
+
+from typing import Any
+
+from torch import Tensor
+from transformers import GenerationConfig, GenerationMixin
+
+from sign2gpt.errors import UserError
+from sign2gpt.model.beam_cache import BeamCache
+from sign2gpt.model.outputs import SignEncoderOutput
+
+
+class SignGenerationMixin(GenerationMixin):
+    """`GenerationMixin` where it meets signs: what is copied per beam, cached, and loaded.
+
+    transformers tells by its name that a model can generate.
+    """
+
+    def adjust_generation_fn(
+        self, generation_config: Any, auto: bool, pipeline: bool, source: Any, *args: Any, **kw: Any
+    ) -> None:
+        """How transformers loads generation_config.json, but a file that is not whole is an error.
+
+        transformers passes over it, and a search without `max_length` ends after 20 tokens:
+        sentences would be cut off unnoticed. The file is always saved with the weights.
+        """
+        super().adjust_generation_fn(generation_config, auto, pipeline, source, *args, **kw)
+        for name in ("decoder_start_token_id", "eos_token_id", "num_beams", "max_length"):
+            value = getattr(self.generation_config, name)
+            if not isinstance(value, int) and not (name == "eos_token_id" and value):
+                raise UserError(
+                    f"The generation_config.json in {source} is missing or damaged ({name} is "
+                    f"{value!r}); copy or train that model again."
+                )
+
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = True,
+        input_ids: Tensor | None = None,
+        encoder_outputs: SignEncoderOutput | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """Beams copy the text only; the signs are read once and kept for this generation."""
+        input_ids, model_kwargs = super()._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder=False, input_ids=input_ids, **model_kwargs
+        )
+        features, mask = encoder_outputs.last_hidden_state, encoder_outputs.sign_mask
+        memory = self.decoder.remember(features, mask, keep=True)
+        model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
+        return input_ids, model_kwargs
+
+    def _prepare_cache_for_generation(
+        self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kw: Any
+    ) -> None:
+        """As in transformers, with a cache of ours on a CPU unless another one is asked for."""
+        asked = "cache" in model_kwargs or generation_config.cache_implementation
+        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kw)
+        if self.device.type == "cpu" and not asked and "cache" in model_kwargs:
+            model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
+
+    def _prepare_special_tokens(
+        self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
+    ) -> None:
+        """As in transformers, less a warning: the start of a sentence needs no mask."""
+        kwargs["kwargs_has_attention_mask"] = None
+        super()._prepare_special_tokens(generation_config, *args[1:], **kwargs)
