@@ -17,7 +17,7 @@ from transformers.initialization import no_init_weights
 
 from benchmarks.harness import Case, Target, Work
 from sign2gpt.model import Sign2GPTConfig, Sign2GPTForConditionalGeneration
-from sign2gpt.model.cpu_generation import lay_out
+from sign2gpt.model.cpu_generation import lay_out, wide_dtype
 from sign2gpt.model.modeling import SignEncoderOutput
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.published import published_config
@@ -139,13 +139,14 @@ def _laid_out(
     plain: Textbook, precision: Precision, kept: int | None
 ) -> Sign2GPTForConditionalGeneration:
     """The model as `Translator.from_pretrained` makes it ready."""
+    dtype = wide_dtype(precision) if plain.device.type == "cpu" else precision.dtype
     cast = {  # one weight after another, so that no second copy in float32 stands in memory
-        id(weight): nn.Parameter(weight.detach().to(precision.dtype), requires_grad=False)
+        id(weight): nn.Parameter(weight.detach().to(dtype), requires_grad=False)
         for weight in plain.parameters()
     }
     model = copy.deepcopy(plain, cast)
     model.__class__ = Sign2GPTForConditionalGeneration
-    model = model.to(precision.dtype)
+    model = model.to(dtype)
     if model.device.type == "cpu":
         lay_out(model.decoder, precision is Precision.int8, kept and range(kept))
     return model

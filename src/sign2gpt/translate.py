@@ -92,8 +92,9 @@ class Translator:
             vision: where its frozen vision model lies now, if not where the model says.
             language: the same for the frozen language model.
             precision: of the weights; int8 and nf4 of the language model's blocks alone, the rest
-                is bfloat16 then. None = as in training, where the recipe had a
-                language_precision, else as they were saved.
+                is bfloat16 then (float32 with int8 on a CPU that does not multiply in bfloat16).
+                None = as in training, where the recipe had a language_precision, else as they
+                were saved.
             sentences: the model may use only tokens that these hold, such as those of the train
                 split: with a large vocabulary that is faster, but it can say nothing else.
 
@@ -198,17 +199,17 @@ def _make_ready(
     kept_tokens: Iterable[int] | None,
 ) -> None:
     """Bring the language model's weights into a precision, in the form its device wants them."""
-    from sign2gpt.model.cpu_generation import Int8Linear, lay_out
+    from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
     from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
     from sign2gpt.model.precision import Precision, hold_language_model
 
+    in_8_bits = precision is Precision.int8
+    laid_out = not torch.cuda.is_available() and precision is not Precision.nf4
+    laid_out = laid_out and (not in_8_bits or Int8Linear.possible())
     if precision is not None:
-        model.to(precision.dtype)
-    bitsandbytes_only = precision is Precision.nf4 or (
-        precision is Precision.int8 and not Int8Linear.possible()
-    )
-    if not torch.cuda.is_available() and not bitsandbytes_only:
-        lay_out(model.decoder, precision is Precision.int8, kept_tokens)
+        model.to(wide_dtype(precision) if laid_out else precision.dtype)
+    if laid_out:
+        lay_out(model.decoder, in_8_bits, kept_tokens)
         return
     if precision is not None:
         hold_language_model(model, precision)

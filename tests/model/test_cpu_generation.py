@@ -7,7 +7,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
-from sign2gpt.model.cpu_generation import lay_out
+from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
 from sign2gpt.model.precision import Precision
 
 TOKENS = torch.tensor([[2, 5, 6, 7], [2, 9, 8, 4]])
@@ -22,7 +22,7 @@ def model(request, tiny_config, awaken) -> Sign2GPTForConditionalGeneration:
 
 
 def laid_out(model, precision=Precision.float32, kept=None):
-    other = copy.deepcopy(model).to(precision.dtype)
+    other = copy.deepcopy(model).to(wide_dtype(precision))
     lay_out(other.decoder, precision is Precision.int8, kept)
     return other
 
@@ -38,9 +38,17 @@ def test_logits_stay_near(model, precision):
     with torch.no_grad():
         wanted = model(**signs(), decoder_input_ids=TOKENS).logits
         given = laid_out(model, precision)
-        logits = given(**signs(precision.dtype), decoder_input_ids=TOKENS).logits.float()
+        logits = given(**signs(wide_dtype(precision)), decoder_input_ids=TOKENS).logits.float()
     error = (logits - wanted).std() / wanted.std()
     assert error < ERROR[precision]
+
+
+@pytest.mark.skipif(not Int8Linear.possible(), reason="this torch does not multiply in 8 bits")
+@pytest.mark.parametrize("width", [64, 1024])
+def test_sums_of_8_bit_products_do_not_overflow(width):
+    """Weights and features at the end of their range, as in a feature far larger than the rest."""
+    given = Int8Linear(torch.full((3, width), 0.5), torch.ones(3))(torch.full((2, width), 7.0))
+    torch.testing.assert_close(given, torch.full((2, 3), 3.5 * width + 1))
 
 
 @pytest.mark.parametrize("beams", [1, 4])

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory
 from sign2gpt.model.kept_tokens import MakeLinear, keep_tokens, plain_linear
 from sign2gpt.model.lora import LowRankAdapter
+from sign2gpt.model.precision import Precision, fast_bf16
 
 if TYPE_CHECKING:
     from sign2gpt.model.decoder import GatedDecoder
@@ -56,11 +57,13 @@ class PackedLinear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """x W^T + b with W (O, I) in 8 bits, a scale a row; x in 16 bits, as two rows of 8.
+    """x W^T + b with W (O, I) in 8 bits, a scale a row; x in 14 bits, as two rows of 7.
 
     8 bits are multiplied by 8 bits (FBGEMM). Weights alone in 8 bits would have to be made wide on
     the way, which takes longer than reading them from memory in 16; x in 8 bits is not enough, as
-    a few of a language model's features are far larger than the rest.
+    a few of a language model's features are far larger than the rest. The eighth bit of a row of x
+    is left free: without VNNI, FBGEMM adds two products in 16 bits, and 2 * 127 * 127 is all they
+    hold.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
@@ -76,21 +79,20 @@ class Int8Linear(nn.Module):
 
     @staticmethod
     def possible() -> bool:
-        """Whether this CPU has instructions for it (VNNI), and this build of torch the product."""
-        engines = torch.backends.quantized.supported_engines
-        return "fbgemm" in engines and torch.cpu._is_vnni_supported()
+        """Whether this build of torch has the product, for this kind of CPU."""
+        return "fbgemm" in torch.backends.quantized.supported_engines
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, I) -> (N, O)."""
         rows = inputs.flatten(0, -2).float()
-        size = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_(1e-12).div_(127)
-        whole = rows.div(size)  # -127 to 127
+        size = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_(1e-12).div_(63)
+        whole = rows.div(size)  # -63 to 63
         high = whole.round()
-        low = whole.sub_(high).mul_(254)  # the rest, from -0.5 to 0.5, in as many steps
+        low = whole.sub_(high).mul_(126)  # the rest, from -0.5 to 0.5, in as many steps
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            torch.cat([high, low]), 1.0, 128, self._packed[0]
+            torch.cat([high, low]), 1.0, 64, self._packed[0]
         )
-        product = torch.add(product[: len(rows)], product[len(rows) :], alpha=1 / 254)
+        product = torch.add(product[: len(rows)], product[len(rows) :], alpha=1 / 126)
         if self.bias is None:
             product = product.mul_(size)
         else:
@@ -184,6 +186,13 @@ class AdapterDifference(nn.Module):
         return F.linear(F.linear(inputs, self.down), self.up)
 
 
+def wide_dtype(precision: Precision) -> torch.dtype:
+    """In which dtype a decoder is to be before it is laid out: with 8 bits, of all the rest."""
+    if precision is Precision.int8 and not fast_bf16(torch.device("cpu")):
+        return torch.float32
+    return precision.dtype
+
+
 @torch.no_grad()
 def lay_out(
     decoder: GatedDecoder, in_8_bits: bool = False, kept_tokens: Iterable[int] | None = None
@@ -193,7 +202,7 @@ def lay_out(
 
     Args:
         decoder: on the CPU, its weights in the dtype to use.
-        in_8_bits: hold the blocks' and the head's weights in 8 bits; all else is bfloat16 then.
+        in_8_bits: hold the blocks' and the head's weights in 8 bits; all else keeps its dtype.
         kept_tokens: ids of the only tokens to be said (see `keep_tokens`); None = all.
 
     Raises:

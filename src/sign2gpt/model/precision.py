@@ -48,6 +48,16 @@ class Precision(Enum):
         return torch.float32 if self is Precision.float32 else torch.bfloat16
 
 
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there: on most GPUs, and CPUs that multiply in it."""
+    import torch
+
+    if device.type != "cpu":
+        return torch.cuda.is_bf16_supported()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.11
+    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
 def hold_language_model(model: Sign2GPTForConditionalGeneration, precision: Precision) -> None:
     """Bring a language model's frozen weights into a precision, once; what is learnt stays as it
     is. A checkpoint notes the precision, as it was trained with it.

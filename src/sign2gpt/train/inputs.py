@@ -23,6 +23,7 @@ from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
 from sign2gpt.data.store import ClipStore, open_store
 from sign2gpt.data.streaming import StreamedClips, streamable
+from sign2gpt.model.precision import fast_bf16
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import BELOW_SETTINGS, SIGN_SETTINGS
 from sign2gpt.train.recipe import Recipe, TrainOn, seed_of, wrong_values
@@ -239,14 +240,6 @@ def _encoded(
         done += len(arrays)
         advance(done, len(clips))
     model.train(was_training)
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: on most GPUs, and CPUs that multiply in it."""
-    if device.type != "cpu":
-        return torch.cuda.is_bf16_supported()
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.11
-    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def _fingerprint(

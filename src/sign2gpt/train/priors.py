@@ -34,12 +34,12 @@ from transformers import (
 )
 
 from sign2gpt.model.configuration import Sign2GPTConfig
+from sign2gpt.model.precision import fast_bf16
 from sign2gpt.progress import Advance
 from sign2gpt.synth.corpus import train_document
 from sign2gpt.synth.lexicon import BROWS, HANDSHAPES, MOUTHS
 from sign2gpt.synth.poses import by_side, posed_frames
 from sign2gpt.text.tokenizer import train_tokenizer
-from sign2gpt.train.inputs import fast_bf16
 from sign2gpt.train.trainer import ReportProgress
 
 IMAGE_SIZE = 84
