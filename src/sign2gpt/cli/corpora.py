@@ -100,6 +100,20 @@ def prepare(
     The store has every clip at 256 pixels in H.264, whatever it was, and a manifest. Stopped
     half-way and started again, it goes on where it was. Clips that cannot be read are listed in
     prepare.report.json, the rest goes on, and the exit code is 2.
+
+    What lies below SOURCE:
+
+    - `phoenix14t`: annotations/manual/PHOENIX-2014-T.SPLIT.corpus.csv,
+      features/fullFrame-210x260px/SPLIT/NAME/\\*.png
+
+    - `csl-daily`: sentence/frames_512x512/NAME/\\*.jpg; sentence_label/csl2020ct_v2.pkl and
+      split_1.txt, or csl-daily.SPLIT.tsv
+
+    - `how2sign`: how2sign_realigned_SPLIT.csv; SENTENCE_NAME.mp4, or VIDEO_NAME.mp4 to be cut
+
+    - `openasl`: openasl-v1.0.tsv; VID.mp4, or YID.mp4 to be cut
+
+    - `table`: SOURCE is itself a CSV, TSV, JSON lines or Parquet file
     """
     from sign2gpt.corpora.prepare import REPORT_NAME, prepare
     from sign2gpt.corpora.table import TableColumns
