@@ -77,12 +77,13 @@ def test_clips_are_cut_out_of_longer_videos(tmp_path: Path) -> None:
     clips = [
         SourceClip(id="a/b", split="train", text="x", clip=video, span=(0.5, 1.2)),
         SourceClip(id="end", split="train", text="x", clip=video, span=(1.5, 2.5)),
+        SourceClip(id="odd", split="train", text="x", clip=video, span=(0.55, 1.2)),
         SourceClip(id="past", split="train", text="x", clip=video, span=(7.0, 8.0)),
     ]
     done = prepare(clips, tmp_path / "store", "mine", {}, workers=1)
     rows = read_manifest(tmp_path / "store")
     assert [(row.id, row.frames, row.annotated_frames) for row in rows] == [
-        ("a/b", 7, 7), ("end", 5, 10)
+        ("a/b", 7, 7), ("end", 5, 10), ("odd", 6, 6)
     ]  # fmt: skip
     assert done.short == ["end"]
     assert "ends at 2.00 s" in done.unreadable[0].reason

@@ -128,12 +128,15 @@ def prepare(
         done = prepare(found, out, corpus, settings, workers=workers, limit=limit, progress=advance)
     print(f"{done.rows} clips are in {done.store}, {done.made} of them made now.")
     if done.short:
-        print(f"{len(done.short)} have fewer frames than the annotation says, as {done.short[0]}.")
+        print(
+            f"{len(done.short)} of them have fewer frames than the annotation says, as "
+            f"{done.short[0]}."
+        )
     if done.unreadable:
         first = done.unreadable[0]
         raise UserError(
-            f"{len(done.unreadable)} clips could not be read, as {first.id}: {first.reason} "
-            f"({out / REPORT_NAME} lists them all)"
+            f"{len(done.unreadable)} of {done.rows + len(done.unreadable)} clips could not be "
+            f"read, as {first.id}: {first.reason} ({out / REPORT_NAME} lists them all)"
         )
 
 

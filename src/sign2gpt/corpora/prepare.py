@@ -219,7 +219,9 @@ def _prepare_clip(
     except UserError as error:
         return Unreadable(clip.id, clip.split, str(error)), False
     if clip.span is not None and clip.span[1] is not None:
-        annotated = annotated or round((clip.span[1] - clip.span[0]) * info.fps)
+        spanned = round((clip.span[1] - clip.span[0]) * info.fps)
+        # Time stamps fall between frames: one more or less is no fault.
+        annotated = annotated or (info.frames if abs(spanned - info.frames) <= 1 else spanned)
     row = ClipRow(
         id=clip.id,
         split=clip.split,
