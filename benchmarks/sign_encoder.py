@@ -1,9 +1,10 @@
 """Sign encoder, forward and backward in training: window attention in blocks against dense masks.
 
-Naive is the same encoder whose attention builds the (T, T) band mask and calls
-`scaled_dot_product_attention` once, as textbook code does.
+Naive is the encoder as textbooks write it: a projection each for queries, keys and values, scores of
+all tokens against all under a (T, T) band mask, torch's own dropout.
 """
 
+import copy
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from benchmarks.harness import Case, Target, Work
 from sign2gpt.model import Sign2GPTConfig
-from sign2gpt.model.sign_encoder import SignEncoder
+from sign2gpt.model.positions import rotate
+from sign2gpt.model.sign_encoder import SignEncoder, SignEncoderLayer
 
 TITLE = "Sign encoder, forward + backward, B=4, width 512, 4 layers, window 7, dropout 0.1"
 CLIPS = 4
@@ -39,13 +41,20 @@ SHAPES = {
 }
 
 
-def dense_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, window: int, dropout_p: float = 0.0
-) -> Tensor:
-    positions = torch.arange(mask.shape[1], device=mask.device)
-    distance = (positions[:, None] - positions[None, :]).abs()
-    allowed = (distance <= window // 2) & mask[:, None, None, :]
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout_p)
+class TextbookLayer(SignEncoderLayer):
+    def _attend(self, tokens: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        query, key, value = (
+            projection(tokens).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        query, key = rotate(query, rotary), rotate(key, rotary)
+        positions = torch.arange(mask.shape[1], device=mask.device)
+        distance = (positions[:, None] - positions[None, :]).abs()
+        allowed = (distance <= self.window // 2) & mask[:, None, None, :]
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        weights = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
+        heads = F.dropout(weights, self.dropout, self.training) @ value
+        return self.out(heads.transpose(1, 2).flatten(2))
 
 
 def build(
@@ -62,18 +71,23 @@ def build(
     torch.manual_seed(0)
     config = Sign2GPTConfig(sign_dropout=dropout, sign_drop_path=dropout)
     encoder = SignEncoder(config).to(device).train()
-    weights = list(encoder.parameters())
 
-    def step(length: int) -> tuple[Tensor, ...]:
+    def step(length: int, encoder: SignEncoder = encoder) -> tuple[Tensor, ...]:
         frames, counts = inputs[length]
         with torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16"):
             features, _ = encoder(frames, counts)
-        gradients = torch.autograd.grad(features.float().square().mean(), [frames, *weights])
+        gradients = torch.autograd.grad(
+            features.float().square().mean(), [frames, *encoder.parameters()]
+        )
         return features.detach(), *gradients
 
+    textbook = copy.deepcopy(encoder)
+    for layer in textbook.layers:
+        layer.__class__ = TextbookLayer
+
     def dense() -> tuple[Tensor, ...]:
-        with patch("sign2gpt.model.sign_encoder.local_attention", dense_attention):
-            return step(tokens)
+        with patch("sign2gpt.model.sign_encoder.dropout", F.dropout):
+            return step(tokens, textbook)
 
     def in_pieces() -> None:
         for _ in range(pieces):
