@@ -1,7 +1,7 @@
 """Sign encoder, forward and backward in training: window attention in blocks against dense masks.
 
-Naive is the encoder as textbooks write it: a projection each for queries, keys and values, scores of
-all tokens against all under a (T, T) band mask, torch's own dropout.
+Naive is the encoder as textbooks write it: a projection each for queries, keys and values, scores
+of all tokens against all under a (T, T) band mask, torch's own dropout.
 """
 
 import copy
