@@ -21,8 +21,9 @@ from sign2gpt.model import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
 )
-from sign2gpt.model.precision import Precision, hold_language_model
+from sign2gpt.model.precision import Precision
 from sign2gpt.model.published import published_config
+from sign2gpt.model.quantise import hold_language_model
 
 CLEAR = STATUS.with_name("clear_refs")
 TITLE = "Training step: 2,533 pseudo-glosses (stage 1), XGLM-564M and 24 tokens (stage 2)"

@@ -28,7 +28,7 @@ from sign2gpt.model.precision import Precision
 from sign2gpt.model.sources import locate
 from sign2gpt.train import run
 from sign2gpt.train.build import build_translation
-from sign2gpt.train.recipe import load_recipe
+from sign2gpt.train.recipe_file import load_recipe
 from sign2gpt.translate import Translator
 
 QUICK = ("training.num_train_epochs=1",)

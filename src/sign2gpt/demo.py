@@ -84,7 +84,7 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
 
 def demo_recipe(name: str, out: Path, seed: int, overrides: tuple[str, ...] = ()) -> Recipe:
     """A shipped recipe of the demo, moved to another output folder."""
-    from sign2gpt.train.recipe import load_recipe
+    from sign2gpt.train.recipe_file import load_recipe
 
     recipe = load_recipe(f"demo/{name}", [f"training.seed={seed}", *overrides])
 

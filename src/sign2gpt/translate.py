@@ -201,7 +201,8 @@ def _make_ready(
     """Bring the language model's weights into a precision, in the form its device wants them."""
     from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
     from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
-    from sign2gpt.model.precision import Precision, hold_language_model
+    from sign2gpt.model.precision import Precision
+    from sign2gpt.model.quantise import hold_language_model
 
     in_8_bits = precision is Precision.int8
     laid_out = not torch.cuda.is_available() and precision is not Precision.nf4

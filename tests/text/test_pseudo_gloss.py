@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import KEPT_POS, PseudoGlossVocabulary, pseudo_glosses
-from sign2gpt.text.taggers import Token, load_tagger
+from sign2gpt.text.tagged_words import Token
+from sign2gpt.text.taggers import load_tagger
 
 
 class SlashTagger:

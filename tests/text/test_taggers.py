@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sign2gpt.errors import UserError
-from sign2gpt.text.taggers import Tagger, load_tagger
+from sign2gpt.text.tagged_words import Tagger
+from sign2gpt.text.taggers import load_tagger
 
 
 @pytest.fixture(scope="module")

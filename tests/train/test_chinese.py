@@ -9,7 +9,7 @@ import pytest
 from sign2gpt.data.manifest import read_manifest, write_manifest
 from sign2gpt.synth.corpus import make_corpus
 from sign2gpt.train import run
-from sign2gpt.train.recipe import load_recipe
+from sign2gpt.train.recipe_file import load_recipe
 from sign2gpt.translate import Translator
 
 

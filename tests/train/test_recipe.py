@@ -7,7 +7,8 @@ import pytest
 from sign2gpt.errors import UserError
 from sign2gpt.train import run
 from sign2gpt.train.build import build_pretraining, build_translation
-from sign2gpt.train.recipe import RECIPES, Recipe, Stage, load_recipe, save_recipe
+from sign2gpt.train.recipe import Recipe, Stage
+from sign2gpt.train.recipe_file import RECIPES, load_recipe, save_recipe
 
 SHIPPED = sorted(str(path.relative_to(RECIPES)) for path in RECIPES.rglob("*.yaml"))
 

@@ -11,7 +11,7 @@ from sign2gpt.data.manifest import read_manifest, write_manifest
 from sign2gpt.errors import UserError
 from sign2gpt.synth.corpus import make_corpus
 from sign2gpt.train import run
-from sign2gpt.train.recipe import load_recipe
+from sign2gpt.train.recipe_file import load_recipe
 
 datasets = pytest.importorskip("datasets")
 

@@ -7,7 +7,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.synth.corpus import make_corpus
-from sign2gpt.train.recipe import RECIPES, load_recipe
+from sign2gpt.train.recipe_file import RECIPES, load_recipe
 from sign2gpt.train.sizes import plan
 
 SHIPPED = sorted(str(path.relative_to(RECIPES).with_suffix("")) for path in RECIPES.rglob("*.yaml"))

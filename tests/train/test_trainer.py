@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sign2gpt.train.recipe import load_recipe
+from sign2gpt.train.recipe_file import load_recipe
 from sign2gpt.train.stage import training_arguments
 from sign2gpt.train.trainer import StageTrainer
 

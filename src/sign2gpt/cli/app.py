@@ -10,7 +10,7 @@ import typer
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.precision import Precision
-from sign2gpt.train.recipe import shipped_recipes
+from sign2gpt.train.recipe_file import shipped_recipes
 
 app = typer.Typer(
     help="Sign-language video in, spoken-language sentence out.",

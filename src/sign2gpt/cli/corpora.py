@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sign2gpt.corpora.corpus import SourceClip
     from sign2gpt.corpora.table import TableColumns
     from sign2gpt.corpora.words import Extraction
-    from sign2gpt.text.taggers import Tagger
+    from sign2gpt.text.tagged_words import Tagger
 
 
 @app.command(rich_help_panel=CORPORA)

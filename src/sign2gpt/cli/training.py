@@ -43,7 +43,7 @@ def train(
     """Run one training stage from a recipe; run again, it goes on from its last checkpoint."""
     from sign2gpt.progress import progress_bar
     from sign2gpt.train import run
-    from sign2gpt.train.recipe import load_recipe
+    from sign2gpt.train.recipe_file import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     if dry_run:
@@ -104,7 +104,7 @@ def params(
     as_json: JsonFlag = False,
 ) -> None:
     """Count a recipe's parameters, all and trainable, by component; nothing is downloaded."""
-    from sign2gpt.train.recipe import load_recipe
+    from sign2gpt.train.recipe_file import load_recipe
     from sign2gpt.train.sizes import parameter_table
 
     table = parameter_table(load_recipe(recipe, overrides or []))

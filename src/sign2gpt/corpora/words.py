@@ -8,7 +8,7 @@ from sign2gpt.data.store import is_store, open_store
 from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary, pseudo_glosses
-from sign2gpt.text.taggers import Tagger
+from sign2gpt.text.tagged_words import Tagger
 
 TEXT_COLUMNS = ("text", "translation", "SENTENCE", "sentence", "raw-text")
 """Where tables keep their sentences: this package's, PHOENIX14T, How2Sign, others, OpenASL."""

@@ -19,7 +19,8 @@ from sign2gpt.metrics import bleu_rouge, localisation_scores, presence_scores
 from sign2gpt.progress import Advance
 from sign2gpt.text.pseudo_gloss import pseudo_glosses
 from sign2gpt.text.taggers import load_tagger
-from sign2gpt.train.recipe import Recipe, load_recipe
+from sign2gpt.train.recipe import Recipe
+from sign2gpt.train.recipe_file import load_recipe
 from sign2gpt.translate import Translation, Translator
 
 SETTINGS = {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sign2gpt.errors import UserError
-from sign2gpt.text.taggers import WORD, Token, missing_package
+from sign2gpt.text.tagged_words import WORD, Token, missing_package
 
 
 class PlainWords:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sign2gpt.errors import UserError
 from sign2gpt.files import write_json
-from sign2gpt.text.taggers import WORD, Tagger
+from sign2gpt.text.tagged_words import WORD, Tagger
 
 KEPT_POS = frozenset({"NOUN", "NUM", "ADV", "PRON", "PROPN", "ADJ", "VERB"})
 

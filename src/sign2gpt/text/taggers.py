@@ -9,37 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from sign2gpt.errors import UserError
-
-WORD = "WORD"
-"""In place of a part of speech: a content word, as far as a stop list can tell."""
-
-
-class Token(NamedTuple):
-    """A word of a sentence.
-
-    Args:
-        text: the word as it stands in the sentence.
-        lemma: its base form, in lower case; the word itself in languages that do not inflect.
-        pos: universal part of speech (NOUN, VERB, ...).
-    """
-
-    text: str
-    lemma: str
-    pos: str
-
-
-class Tagger(Protocol):
-    """What :func:`load_tagger` returns: sentences in, a list of tokens for each out."""
-
-    name: str
-    version: str
-    language: str
-
-    def __call__(self, sentences: Sequence[str]) -> list[list[Token]]: ...
-
+from sign2gpt.text.plain_words import PlainWords
+from sign2gpt.text.tagged_words import Tagger, Token, missing_package
 
 # The Stuttgart-Tübingen tag set, HanTa's sub-tags such as ADJ(A) included, in universal terms.
 _STTS = {
@@ -252,8 +226,6 @@ def load_tagger(spec: str) -> Tagger:
     if spec.startswith("spacy:") and spec != "spacy:":
         return SpacyTagger(spec.removeprefix("spacy:"))
     if spec.startswith("plain:") and spec != "plain:":
-        from sign2gpt.text.plain_words import PlainWords
-
         return PlainWords(spec.removeprefix("plain:"))
     if spec not in _TAGGERS:
         raise UserError(
@@ -268,11 +240,3 @@ def load_tagger(spec: str) -> Tagger:
 def _universal(flag: str) -> str:
     """The universal part of speech of one of jieba's flags."""
     return next((pos for start, pos in _ICTCLAS.items() if flag.startswith(start)), "X")
-
-
-def missing_package(package: str, spec: str) -> UserError:
-    """The error of a tagger whose package is not there."""
-    return UserError(
-        f"The tagger '{spec}' needs the package {package}, which is not installed: run "
-        f"'pip install {package}'."
-    )

@@ -85,7 +85,7 @@ def build_translation(
     """
     from sign2gpt.model.configuration import read_config
     from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
-    from sign2gpt.model.precision import hold_language_model
+    from sign2gpt.model.quantise import hold_language_model
 
     source = start_of(recipe)
     given = read_config(source) if source else None

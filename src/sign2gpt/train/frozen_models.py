@@ -12,7 +12,7 @@ from sign2gpt.model.hub import TOKENIZERS, download, weight_files
 from sign2gpt.model.licences import FROZEN_FACTS
 from sign2gpt.model.provenance import locate_source
 from sign2gpt.model.sources import SHIPPED
-from sign2gpt.train.recipe import RECIPES, load_recipe
+from sign2gpt.train.recipe_file import RECIPES, load_recipe
 
 
 @dataclass(frozen=True)

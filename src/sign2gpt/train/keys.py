@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sign2gpt.errors import UserError
-
-if TYPE_CHECKING:
-    from sign2gpt.train.recipe import Recipe
+from sign2gpt.train.recipe import PseudoGlosses, Recipe
 
 # Fields of the configuration that a recipe says elsewhere, or not at all.
 _NOT_TYPED = {
@@ -89,7 +87,6 @@ def _sections() -> dict[str, dict[str, Any]]:
     from transformers import Seq2SeqTrainingArguments
 
     from sign2gpt.model.configuration import Sign2GPTConfig
-    from sign2gpt.train.recipe import PseudoGlosses
     from sign2gpt.video.augment import ClipAugment
     from sign2gpt.video.processor import SignVideoProcessor
 

@@ -7,21 +7,14 @@ beside the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.precision import Precision
-from sign2gpt.train.keys import check_keys, check_values
-
-if TYPE_CHECKING:
-    from yaml import YAMLError
-
-RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
 class Stage(Enum):
@@ -77,75 +70,6 @@ class Recipe:
     training: dict[str, Any] = field(default_factory=dict)  # keys of Seq2SeqTrainingArguments
 
 
-def find_recipe(name: str | Path) -> Path:
-    """The recipe file for a path, or for a name such as ``demo/pretrain`` of the shipped ones.
-
-    Raises:
-        UserError: when neither exists.
-    """
-    for candidate in (Path(name), RECIPES / name, RECIPES / f"{name}.yaml"):
-        if candidate.is_file():
-            return candidate
-    raise UserError(
-        f"There is no recipe {name}; the shipped ones are {', '.join(shipped_recipes())}."
-    )
-
-
-def shipped_recipes() -> list[str]:
-    """The names of the recipes that come with the package, such as ``demo/pretrain``."""
-    paths = (path.relative_to(RECIPES) for path in RECIPES.rglob("*.yaml"))
-    return sorted(path.with_suffix("").as_posix() for path in paths)
-
-
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, apply ``key=value`` overrides and check every key.
-
-    Args:
-        path: a YAML file, or the name of a shipped recipe.
-        overrides: dotted assignments, e.g. ``training.learning_rate=1e-3``.
-
-    Raises:
-        UserError: unknown key (with the nearest known one), missing key, wrong type, a number out
-            of range, unreadable file.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-    from yaml import YAMLError
-
-    path = find_recipe(path)
-    layers = []
-    for override in (None, *overrides):
-        try:
-            layer = OmegaConf.load(path) if override is None else OmegaConf.from_dotlist([override])
-        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-            what = f"The recipe {path}" if override is None else f"The override {override}"
-            raise UserError(f"{what} is not readable YAML: {_place_and_reason(error)}.") from error
-        if not OmegaConf.is_dict(layer):
-            raise UserError(f"The recipe {path} holds no keys; compare it with recipes/demo.")
-        check_keys(OmegaConf.to_container(layer, resolve=False), Recipe, path)
-        layers.append(layer)
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), *layers)
-        recipe = OmegaConf.to_object(merged)
-    except MissingMandatoryValue as error:
-        raise UserError(f"The recipe {path} lacks the key {error.full_key}; add it.") from error
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "a key"
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{key} in the recipe {path} cannot be used: {reason}.") from error
-    assert isinstance(recipe, Recipe)
-    check_values(recipe, path)
-    return recipe
-
-
-def _place_and_reason(error: YAMLError | Exception) -> str:
-    """In one line: where in the file a reader stumbled, if it says so, and over what."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return str(error).splitlines()[0]
-    return f"line {mark.line + 1}, {getattr(error, 'problem', None) or 'it breaks off'}"
-
-
 def seed_of(recipe: Recipe) -> int:
     """The seed of everything that the run draws: weights, order, augmentation."""
     return int(recipe.training.get("seed", 42))
@@ -159,10 +83,3 @@ def wrong_values(section: str) -> Iterator[None]:
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"The recipe's section `{section}` cannot be used: {reason}.") from error
-
-
-def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe as YAML."""
-    from omegaconf import OmegaConf
-
-    OmegaConf.save(OmegaConf.structured(recipe), path)

@@ -17,7 +17,8 @@ from sign2gpt.files import new_folder
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import require_same_frozen_models
 from sign2gpt.train.inputs import Datasets
-from sign2gpt.train.recipe import Recipe, load_recipe, save_recipe, wrong_values
+from sign2gpt.train.recipe import Recipe, wrong_values
+from sign2gpt.train.recipe_file import load_recipe, save_recipe
 from sign2gpt.translate import RECIPE
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from sign2gpt.errors import UserError
-from sign2gpt.model import Sign2GPTForConditionalGeneration, precision
-from sign2gpt.model.precision import Precision, hold_language_model
+from sign2gpt.model import Sign2GPTForConditionalGeneration, quantise
+from sign2gpt.model.precision import Precision
+from sign2gpt.model.quantise import hold_language_model
 
 pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
 FEWER = [Precision.int8, Precision.nf4]
@@ -101,6 +102,6 @@ def test_few_bits_that_no_source_has_are_not_saved(model, tmp_path):
 
 
 def test_without_the_library_it_is_one_sentence(model, monkeypatch):
-    monkeypatch.setattr(precision, "find_spec", lambda name: None)
+    monkeypatch.setattr(quantise, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"sign2gpt\[quantise\]"):
         hold_language_model(model, Precision.nf4)
