@@ -140,7 +140,7 @@ def frame_by_frame(
 ) -> Tensor:
     """The same draws, each frame sampled and coloured on its own in plain float arithmetic."""
     height, width = frames.shape[2:]
-    theta = augment._draw_geometry(height, width, draws)
+    theta = augment._draw_geometry(height, width, draws).theta(height, width)
     colour = augment._draw_colour(frames, draws)
     grid = functional.affine_grid(theta[None], [1, 3, size, size], align_corners=False)
     plain = []
@@ -164,8 +164,10 @@ def test_like_frame_by_frame(shape: tuple[int, int, int], last: bool, seed: int)
     augment = ClipAugment(jitter_prob=0.7, rotation_prob=0.7)
     fast = augment(frames, generator(seed), 224)
     plain = frame_by_frame(augment, frames, generator(seed), 224)
-    off = (fast.int() - plain.int()).abs()
-    assert off.max() <= 1 and (off > 0).float().mean() < 1e-3
+    off = fast.int() - plain.int()
+    in_bytes = augment._draw_geometry(height, width, generator(seed)).shrinks_to((224, 224))
+    assert off.abs().max() <= 1 and (off != 0).float().mean() < (0.3 if in_bytes else 1e-3)
+    assert off.float().mean().abs() < 0.1
 
 
 def test_contrast_is_about_the_clips_mean_grey() -> None:
