@@ -39,10 +39,13 @@ def main() -> None:
 
 
 def save(here: dict[str, Any], rates: dict[str, float], rows: dict[str, Any]) -> None:
-    """Write results/MACHINE.json; rows and shapes that were not measured now keep their figures."""
-    chip = here["gpu"] or f"{here['cpu']} {here['cores']} cores"
+    """Write results/MACHINE.json; what was not measured now keeps its figures, if it was on the
+    same machine, with the same torch and threads."""
+    words = (here["cpu"], here["cores"], "cores", *here["instructions"])
+    chip = here["gpu"] or " ".join(map(str, words))
     path = RESULTS / (re.sub(r"[^a-z0-9]+", "-", chip.lower()).strip("-") + ".json")
-    kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else {}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = before["rows"] if before.get("machine") == here else {}
     merged = {row: kept.get(row, {}) | rows.get(row, {}) for row in ROWS if row in kept | rows}
     for row, shapes in merged.items():  # shapes that the row has no more
         known = import_module(f"benchmarks.{row}").SHAPES

@@ -116,6 +116,14 @@ def measure_pairs(case: Case, budget: float = 15.0, most: int = 31) -> dict[str,
 
 def measure(row: str, name: str, rates: dict[str, float]) -> dict[str, Any]:
     """Everything about one shape of a row, ready for JSON."""
+    threads = torch.get_num_threads()
+    try:
+        return _measured(row, name, rates)
+    finally:
+        torch.set_num_threads(threads)  # a row may want one alone
+
+
+def _measured(row: str, name: str, rates: dict[str, float]) -> dict[str, Any]:
     module = import_module(f"benchmarks.{row}")
     case: Case = module.build(the_device(), **module.SHAPES[name])
     taken = measure_pairs(case)

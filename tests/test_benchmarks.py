@@ -1,5 +1,6 @@
 """Each row of the benchmarks is complete, and its two variants compute the same."""
 
+import json
 import time
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks import ROWS, harness
+from benchmarks import __main__ as main
 from benchmarks.__main__ import reached, with_tables
 
 CPU = torch.device("cpu")
@@ -15,13 +17,14 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("row", ROWS)
 def test_row_declares_what_it_must_and_both_variants_give_the_same(row):
-    module = import_module(f"benchmarks.{row}")
+    module, threads = import_module(f"benchmarks.{row}"), torch.get_num_threads()
     assert module.TITLE and module.__doc__ and module.SHAPES
     case = module.build(CPU, **module.CHECK)
     assert isinstance(case, harness.Case) and case.naive is not None and case.items > 0
     torch.testing.assert_close(
         case.fast(), case.naive(), atol=case.tolerance, rtol=case.tolerance, equal_nan=False
     )
+    torch.set_num_threads(threads)
 
 
 def test_ratio_is_that_of_the_pairs_and_the_floor_is_measured_or_computed():
@@ -48,3 +51,18 @@ def test_page_keeps_its_own_words_around_the_generated_part():
     page = (Path(__file__).parents[1] / "docs/performance.md").read_text("utf-8")
     made = with_tables(page)
     assert made == with_tables(made) and made.split("<!--")[0] == page.split("<!--")[0]
+    assert made.split("-->")[-1] == page.split("-->")[-1] and "## Memory" in made
+
+
+def test_figures_of_another_machine_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "RESULTS", tmp_path)
+    here = {"cpu": "A", "cores": 2, "instructions": ["avx2"], "gpu": None, "threads": 2}
+    first, second = list(import_module("benchmarks.sign_encoder").SHAPES)[:2]
+    main.save(here, {}, {"sign_encoder": {first: {"fast_seconds": 1.0}}})
+    main.save(here, {}, {"sign_encoder": {second: {"fast_seconds": 2.0}}})
+    (file,) = tmp_path.iterdir()
+    assert list(json.loads(file.read_text())["rows"]["sign_encoder"]) == [first, second]
+    main.save(here | {"threads": 1}, {}, {"sign_encoder": {second: {"fast_seconds": 3.0}}})
+    assert list(json.loads(file.read_text())["rows"]["sign_encoder"]) == [second]
+    main.save(here | {"instructions": []}, {}, {"sign_encoder": {first: {"fast_seconds": 4.0}}})
+    assert len(list(tmp_path.iterdir())) == 2

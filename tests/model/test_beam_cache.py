@@ -4,7 +4,7 @@ import torch
 from transformers import XGLMConfig
 from transformers.cache_utils import DynamicCache
 
-from sign2gpt.model.beam_cache import ROOM, BeamCache
+from sign2gpt.model.beam_cache import ROOM, BeamCache, BeamLayer
 
 
 def test_holds_what_a_dynamic_cache_holds():
@@ -24,7 +24,16 @@ def test_holds_what_a_dynamic_cache_holds():
         beams = torch.arange(4) if step % 5 == 0 else torch.randint(0, 4, (4,))
         ours.reorder_cache(beams)
         theirs.reorder_cache(beams)
+    assert all(type(layer) is BeamLayer for layer in ours.layers)
     assert ours.get_seq_length() == theirs.get_seq_length() == 3 * ROOM + 4 - 3
+
+
+def test_a_token_is_written_beside_the_others():
+    cache = BeamCache(XGLMConfig(num_layers=1, d_model=8, attention_heads=2))
+    places = {cache.update(*torch.ones(2, 4, 2, 1, 4), 0)[0].data_ptr() for _ in range(ROOM)}
+    assert len(places) == 1
+    cache.reorder_cache(torch.tensor([3, 1]))  # texts may also become fewer
+    assert len(cache.layers[0].keys) == 2
 
 
 def test_what_was_read_before_stays_as_it_was():

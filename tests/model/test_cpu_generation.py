@@ -51,6 +51,16 @@ def test_sums_of_8_bit_products_do_not_overflow(width):
     torch.testing.assert_close(given, torch.full((2, 3), 3.5 * width + 1))
 
 
+@pytest.mark.skipif(not Int8Linear.possible(), reason="this torch does not multiply in 8 bits")
+def test_a_feature_far_larger_than_the_rest_leaves_them_their_digits():
+    torch.manual_seed(0)
+    weight, inputs = torch.randn(64, 256), torch.randn(5, 256)
+    inputs[:, 7] *= 100
+    weight[:, 7] = 0  # what is left is of the small ones
+    error = Int8Linear(weight, None)(inputs) - inputs @ weight.T
+    assert error.std() < 0.05 * (inputs @ weight.T).std()  # a row in 8 bits: 0.5
+
+
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_same_sentences_in_float32(beams, model):
     wanted = model.generate(**signs(), num_beams=beams, max_length=14)

@@ -150,3 +150,43 @@ def test_groups_draw_the_same_dropout_again(tiny_config, awaken, clips, monkeypa
     assert (gradient * direction).sum().item() == pytest.approx(
         (upper - lower) / (2 * step), rel=1e-4
     )
+
+
+def test_what_is_made_ready_without_gradients_serves_training(tiny_config, awaken, clips):
+    spatial = awaken(SpatialModel(tiny_config(None, spatial_lora_dropout=0.5))).train()
+    frames, _ = clips(3)
+    with torch.inference_mode():
+        spatial(frames)
+    spatial(frames).sum().backward()
+    learnt = [weight.grad for name, weight in spatial.named_parameters() if "lora_b" in name]
+    assert learnt and any(gradient is not None and gradient.any() for gradient in learnt)
+
+
+def test_a_model_made_without_gradients_runs(tiny_config, clips):
+    with torch.inference_mode():
+        spatial = SpatialModel(tiny_config(None)).eval()
+        assert torch.isfinite(spatial(clips(3)[0])).all()
+
+
+def test_a_new_table_of_positions_is_read(tiny_config, awaken, clips):
+    spatial = awaken(SpatialModel(tiny_config(None))).eval()
+    frames, _ = clips(3)
+    embeddings = spatial.backbone.embeddings
+    with torch.no_grad():
+        for _ in range(8):
+            table = embeddings.position_embeddings
+            embeddings.position_embeddings = torch.nn.Parameter(torch.randn_like(table))
+            del table
+            plain = spatial.norm(spatial.projection(features(spatial, frames)))
+            torch.testing.assert_close(spatial(frames), plain, atol=1e-4, rtol=1e-4)
+
+
+def test_weights_written_unseen_are_read_after_forgetting(tiny_config, awaken, clips):
+    spatial = awaken(SpatialModel(tiny_config(None))).eval()
+    frames, _ = clips(3)
+    with torch.no_grad():
+        spatial(frames)
+        spatial.backbone.encoder.layer[0].mlp.fc1.weight.data.normal_()
+        spatial.reader.blocks.forget()
+        plain = spatial.norm(spatial.projection(features(spatial, frames)))
+        torch.testing.assert_close(spatial(frames), plain, atol=1e-4, rtol=1e-4)

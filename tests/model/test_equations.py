@@ -99,6 +99,17 @@ def test_gradients_of_presence_are_its_derivatives():
     assert torch.autograd.gradcheck(presence_of, given)
 
 
+@pytest.mark.parametrize("tau", [0.02, 5.0, 5000.0])
+def test_padding_counts_for_nothing_at_any_temperature(tau):
+    torch.manual_seed(0)
+    features = nn.functional.normalize(torch.randn(1, 3, 4), dim=-1)
+    prototypes, taus = nn.functional.normalize(torch.randn(6, 4), dim=-1), [torch.tensor(tau)] * 2
+    longer = torch.cat([features, torch.zeros(1, 9, 4)], 1)
+    alone = presence_of(features, prototypes, torch.ones(1, 3, dtype=torch.bool), *taus)
+    mask = torch.arange(12)[None] < 3
+    torch.testing.assert_close(presence_of(longer, prototypes, mask, *taus), alone)
+
+
 def test_in_training_with_labels_only_the_presence_is_made(tiny_config, awaken, clips):
     model = awaken(Sign2GPTForPseudoGlossPretraining(tiny_config(None, num_pseudo_glosses=5)))
     frames, num_frames = clips(5, 8)

@@ -5,6 +5,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
+from sign2gpt.model.beam_cache import BeamCache
 
 
 @pytest.fixture(scope="module", params=["xglm", "llama", "qwen2", "qwen3"])
@@ -20,6 +21,18 @@ def test_cache_changes_nothing(beams, model, clips):
     cached = model.generate(**given, max_length=14)
     assert cached.shape[0] == 2
     assert torch.equal(cached, model.generate(**given, max_length=14, use_cache=False))
+
+
+def test_on_a_cpu_the_text_is_kept_where_it_is(model, clips, monkeypatch):
+    made = []
+
+    def make(config):
+        made.append(BeamCache(config))
+        return made[-1]
+
+    monkeypatch.setattr("sign2gpt.model.generation.BeamCache", make)
+    model.generate(clips(9)[0], num_beams=4, max_new_tokens=3, min_new_tokens=3)
+    assert [cache.get_seq_length() for cache in made] == [3]
 
 
 def test_greedy_search_follows_the_teacher_forced_logits(model, clips):

@@ -36,6 +36,19 @@ def test_bfloat16_is_within_its_rounding():
     assert (found - wanted).norm() < 2e-2 * wanted.norm()
 
 
+@pytest.mark.parametrize("scale", [1.0, 1024.0, 65536.0])
+def test_float16_gradients_are_right_at_any_loss_scale(scale):
+    torch.manual_seed(0)
+    features = torch.randn(70, 16).half().requires_grad_()
+    weight, labels = torch.randn(300, 16).half(), torch.randint(300, (70,))
+    own = head_loss(features, weight, labels, 0.1)
+    (found,) = torch.autograd.grad(scale * own, features)
+    exact = features.detach().float().requires_grad_()
+    whole = F.cross_entropy(exact @ weight.float().T, labels, label_smoothing=0.1)
+    (wanted,) = torch.autograd.grad(scale * whole, exact)
+    assert (found.float() - wanted).norm() < 2e-3 * wanted.norm()
+
+
 def test_training_loss_is_that_of_the_logits_in_evaluation(tiny_config, awaken, clips):
     quiet = dict.fromkeys(
         ("spatial_lora_dropout", "sign_dropout", "sign_drop_path", "decoder_lora_dropout"), 0.0

@@ -195,7 +195,7 @@ class ClassTokenReader:
         self.adapts = config.spatial_lora_layers > 0
         self.first_adapted = len(backbone.encoder.layer) - config.spatial_lora_layers
         self.blocks = ReadyBlocks(backbone.encoder.layer)
-        self._interpolated: tuple[tuple, Tensor] | None = None
+        self._interpolated: tuple[tuple, Tensor, Tensor] | None = None
 
     def adapt(self) -> None:
         adapt_blocks(list(self.backbone.encoder.layer)[self.first_adapted :], self.config)
@@ -232,11 +232,15 @@ class ClassTokenReader:
         if torch.is_grad_enabled():
             return embeddings.interpolate_pos_encoding(tokens, height, width)
         table = embeddings.position_embeddings
+        if table.is_inference():  # nobody counts its changes
+            return embeddings.interpolate_pos_encoding(tokens, height, width)
         key = (height, width, table.dtype, table.device, table.data_ptr(), table._version)
         if self._interpolated is None or self._interpolated[0] != key:
-            positions = embeddings.interpolate_pos_encoding(tokens, height, width)
-            self._interpolated = (key, positions)
-        return self._interpolated[1]
+            with torch.inference_mode(False):
+                positions = embeddings.interpolate_pos_encoding(tokens, height, width)
+            # Held, so that another table cannot come to lie where this one was.
+            self._interpolated = (key, table.detach(), positions)
+        return self._interpolated[2]
 
     def _class_token(self, tokens: Tensor, first: int) -> Tensor:
         """Blocks from `first` on and the final norm: (N, P, C) -> class token (N, C)."""

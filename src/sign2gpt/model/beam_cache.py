@@ -69,7 +69,8 @@ class BeamCache(DynamicCache):
         to = (beam_idx != places).nonzero().squeeze(-1)
         source = beam_idx[to].long()
         for layer in self.layers:
-            if not isinstance(layer, BeamLayer):
+            whole = isinstance(layer, BeamLayer) and layer.get_seq_length()
+            if not whole or len(beam_idx) != len(layer.keys):
                 layer.reorder_cache(beam_idx)
             elif len(to):
                 layer.move(to, source)

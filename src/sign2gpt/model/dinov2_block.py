@@ -24,11 +24,19 @@ Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
 
 class ReadyBlocks:
-    """The blocks of a DINOv2, each made ready at its first call and whenever its weights change."""
+    """The blocks of a DINOv2, each made ready at its first call and whenever its weights change.
+
+    A change is seen by torch's count of them, which leaves out what is written through `.data`:
+    call `forget` after that.
+    """
 
     def __init__(self, blocks: nn.ModuleList):
         self.blocks = blocks
         self._ready: dict[int, tuple[Any, list[tuple[Tensor, int]], ReadyBlock]] = {}
+
+    def forget(self) -> None:
+        """Make every block ready anew."""
+        self._ready.clear()
 
     def __call__(self, index: int, tokens: Tensor, class_token_alone: bool = False) -> Tensor:
         """Tokens (N, P, C) through block `index` -> (N, P, C), or its class token (N, 1, C).
@@ -48,12 +56,13 @@ class ReadyBlocks:
         learning = {weight for part in parts for weight in part.parameters()}
         merge = not torch.is_grad_enabled() and not any(part.drops for part in parts)
         read = [weight for weight in block.parameters() if merge or weight not in learning]
-        if torch.is_grad_enabled() and any(weight.requires_grad for weight in read):
-            # With its weights' gradients, for this call.
+        learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in read)
+        if learns or any(weight.is_inference() for weight in read):
+            # With its weights' gradients, or of weights whose changes nobody counts: for this call.
             return ReadyBlock(block, dtype, merge, class_token_alone)
         known, kind = self._ready.get(index), (dtype, merge, class_token_alone)
         if known is None or known[0] != kind or not _same(known[1], read):
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():  # training may use it later
                 # Held, so that a changed weight cannot come to lie where the old one was.
                 seen = [(weight.detach(), weight._version) for weight in read]
                 known = self._ready[index] = (kind, seen, ReadyBlock(block, *kind))

@@ -22,7 +22,7 @@ def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = Fal
     overwrite the values: right where the operation that made them does not need them backward.
     """
     dropped = round(p * _LEVELS)
-    if not training or dropped in (0, _LEVELS) or values.device.type != "cpu":
+    if not training or not 0 < dropped < _LEVELS or values.device.type != "cpu":
         return F.dropout(values, p, training)
     seed = int(torch.randint(2**62, ()))
     return _Dropout.apply(values, dropped, seed, inplace)

@@ -46,11 +46,13 @@ class _HeadLoss(torch.autograd.Function):
             total += (1 - smoothing) * loss - smoothing * scores.mean(-1).sum()
             wanted = scores.exp_().sub_(smoothing / len(weight))
             wanted.scatter_add_(1, targets[:, None], wanted.new_full((len(part), 1), smoothing - 1))
-            gradients.append(wanted.div_(len(features)).to(weight.dtype) @ weight)
+            # In float32 from here: float16 would lose what a loss scale is there to save.
+            gradients.append((wanted.to(weight.dtype) @ weight).float().div_(len(features)))
         ctx.save_for_backward(torch.cat(gradients))
+        ctx.dtype = features.dtype
         return total / len(features)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (kept,) = ctx.saved_tensors
-        return kept * gradient.to(kept.dtype), None, None, None
+        return (kept * gradient).to(ctx.dtype), None, None, None

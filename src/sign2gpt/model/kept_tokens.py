@@ -47,7 +47,8 @@ def keep_tokens(decoder: GatedDecoder, tokens: Iterable[int], make: MakeLinear) 
     """Let a decoder say some tokens only, in generation; what it reads stays as it is.
 
     The kept tokens' logits are those of the whole head, so their order is, too. Their
-    probabilities are higher, as the others have none. A sentence of other tokens cannot be said.
+    probabilities are higher, as the others have none. A sentence of other tokens cannot be said,
+    and a loss means nothing any more: label smoothing finds the others impossible.
 
     Args:
         decoder: its head is replaced.

@@ -36,10 +36,12 @@ class Precision(Enum):
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: on most GPUs, and CPUs that multiply in it."""
+    """Whether bfloat16 is faster than float32 there: on GPUs and CPUs that multiply in it."""
     import torch
 
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
-        return torch.cuda.is_bf16_supported()
+        return False
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.11
     return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))

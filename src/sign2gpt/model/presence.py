@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 _LOG2_E = math.log2(math.e)
-_PADDING = -1e4  # similarity of a padding token: all its exponentials are exactly 0
+_PADDING = -1e30  # similarity of a padding token: all its exponentials are exactly 0
 
 
 def presence_of(
