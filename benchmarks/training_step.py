@@ -1,8 +1,8 @@
 """Training steps at the paper's sizes: forward, backward, AdamW.
 
-Naive keeps a graph through all of the vision model, whose adapters are three products each, holds
-the language model in float32 under autocast, and computes the whole of (B, L, M) logits. A model is
-built at its first call, so that extra memory has its weights in it.
+Naive runs transformers' own vision model under autocast, whose adapters are three products each,
+holds the language model in float32, and computes the whole of (B, L, M) logits. A model is built at
+its first call, so that extra memory has its weights in it.
 """
 
 from collections.abc import Callable
@@ -81,9 +81,7 @@ def build(
 
     def made(textbook_like: bool) -> nn.Module:
         model = _model(vision, text, dropout).to(device).train()
-        if textbook_like:  # a gradient wanted at the bottom brings the graph there
-            model.spatial_model.backbone.embeddings.cls_token.requires_grad_(True)
-        elif text is not None:
+        if not textbook_like and text is not None:
             hold_language_model(model, Precision(dtype))
         return model
 
@@ -137,8 +135,8 @@ class Step:
         compared = self.batch.pictures.shape[-1] < 224
         gradients = tuple(
             weight.grad.clone()
-            for name, weight in self.model.named_parameters()
-            if weight.grad is not None and compared and "cls_token" not in name
+            for weight in self.model.parameters()
+            if weight.grad is not None and compared
         )
         self.optimizer.step()
         self.optimizer.zero_grad()
