@@ -1,8 +1,8 @@
 """The packets of a video file: walked once for their time stamps, then decoded, without those that
 no wanted frame needs.
 
-A file is opened once. Between the walk and the decoding its packets are kept in memory, unless they
-are many; then the file is opened anew.
+Between the walk and the decoding a file's packets are kept in memory, so that it is opened once. It
+is opened anew where they are many, or where the walk left off before the end, as that of a span does.
 
 An H.264 picture whose slices all say nal_ref_idc = 0 is referred to by no other picture (ITU-T
 H.264, 7.4.1), so leaving it undecoded changes no other one. In the clips of a store that is every
@@ -55,6 +55,8 @@ class VideoPackets:
             if packet.stream_index == self.stream.index and size <= _KEPT_BYTES:
                 kept.append(packet)  # the empty ones too: the last tells the decoder to finish
                 size += packet.size
+                if size > _KEPT_BYTES:
+                    kept = []
             if packet.size:  # else the end, or a repeated picture
                 yield packet
         self._kept = kept if size <= _KEPT_BYTES else None
