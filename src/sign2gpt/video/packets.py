@@ -2,7 +2,7 @@
 no wanted frame needs.
 
 Between the walk and the decoding a file's packets are kept in memory, so that it is opened once. It
-is opened anew where they are many, or where the walk left off before the end, as that of a span does.
+is opened anew where they are many, or where the walk left off before the end, as a span's does.
 
 An H.264 picture whose slices all say nal_ref_idc = 0 is referred to by no other picture (ITU-T
 H.264, 7.4.1), so leaving it undecoded changes no other one. In the clips of a store that is every
