@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sign2gpt.model.dropout import dropout
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+from sign2gpt.model.precision import autocast_dtype
 
 Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
@@ -43,11 +44,9 @@ class ReadyBlocks:
 
         Inside autocast products are in its dtype, as elsewhere.
         """
-        device = tokens.device.type
-        known = torch.amp.is_autocast_available(device)
-        cast = known and torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if cast else tokens.dtype
-        with torch.autocast(device, enabled=False) if cast else nullcontext():
+        cast = autocast_dtype(tokens.device)
+        dtype = tokens.dtype if cast is None else cast
+        with torch.autocast(tokens.device.type, enabled=False) if cast else nullcontext():
             return self._block(index, dtype, class_token_alone)(tokens)
 
     def _block(self, index: int, dtype: torch.dtype, class_token_alone: bool) -> "ReadyBlock":

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sign2gpt.model.precision import autocast_dtype
+
 TARGETS_AT_ONCE = 64  # 256,008 float32 logits each: 66 MB
 
 
@@ -25,9 +27,8 @@ def head_loss(features: Tensor, weight: Tensor, labels: Tensor, smoothing: float
         weight: (M, W), without gradient.
         labels: (K,) int64, each of them real.
     """
-    device = features.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
+    dtype = autocast_dtype(features.device)
+    if dtype is not None:
         features, weight = features.to(dtype), weight.to(dtype)
     return _HeadLoss.apply(features, weight, labels, smoothing)
 

@@ -35,6 +35,15 @@ class Precision(Enum):
         return torch.float32 if self is Precision.float32 else torch.bfloat16
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Of products on the device inside autocast; None outside."""
+    import torch
+
+    kind = device.type
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if on else None
+
+
 def fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 there: on GPUs and CPUs that multiply in it."""
     import torch
