@@ -15,16 +15,23 @@ from benchmarks.__main__ import reached, with_tables
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def same_threads():
+    """A row may want one thread alone; the next test has all of them again."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_row_declares_what_it_must_and_both_variants_give_the_same(row):
-    module, threads = import_module(f"benchmarks.{row}"), torch.get_num_threads()
+    module = import_module(f"benchmarks.{row}")
     assert module.TITLE and module.__doc__ and module.SHAPES
     case = module.build(CPU, **module.CHECK)
     assert isinstance(case, harness.Case) and case.naive is not None and case.items > 0
     torch.testing.assert_close(
         case.fast(), case.naive(), atol=case.tolerance, rtol=case.tolerance, equal_nan=False
     )
-    torch.set_num_threads(threads)
 
 
 def test_ratio_is_that_of_the_pairs_and_the_floor_is_measured_or_computed():

@@ -205,14 +205,14 @@ def _make_ready(
     from sign2gpt.model.quantise import hold_language_model
 
     in_8_bits = precision is Precision.int8
-    laid_out = not torch.cuda.is_available() and precision is not Precision.nf4
-    laid_out = laid_out and (not in_8_bits or Int8Linear.possible())
-    if precision is not None:
-        model.to(wide_dtype(precision) if laid_out else precision.dtype)
-    if laid_out:
+    bitsandbytes_only = precision is Precision.nf4 or (in_8_bits and not Int8Linear.possible())
+    if not torch.cuda.is_available() and not bitsandbytes_only:
+        if precision is not None:
+            model.to(wide_dtype(precision))
         lay_out(model.decoder, in_8_bits, kept_tokens)
         return
     if precision is not None:
+        model.to(precision.dtype)
         hold_language_model(model, precision)
     if kept_tokens is not None:
         keep_tokens(model.decoder, kept_tokens, plain_linear)

@@ -36,9 +36,12 @@ class BeamLayer(DynamicLayer):
 
     def move(self, to: Tensor, source: Tensor) -> None:
         """Texts `source` take the places `to`, in the tensors as they are."""
-        if self.get_seq_length():
-            self.keys[to] = self.keys[source]  # the right-hand side is gathered first
-            self.values[to] = self.values[source]
+        self.keys[to] = self.keys[source]  # the right-hand side is gathered first
+        self.values[to] = self.values[source]
+
+    def holds(self, texts: int) -> bool:
+        """Whether there are keys and values of just so many texts."""
+        return self.get_seq_length() > 0 and len(self.keys) == texts
 
     def _appended(self, name: str, filled: Tensor, new: Tensor) -> Tensor:
         length = filled.shape[-2] if filled.numel() else 0
@@ -69,8 +72,7 @@ class BeamCache(DynamicCache):
         to = (beam_idx != places).nonzero().squeeze(-1)
         source = beam_idx[to].long()
         for layer in self.layers:
-            whole = isinstance(layer, BeamLayer) and layer.get_seq_length()
-            if not whole or len(beam_idx) != len(layer.keys):
+            if not isinstance(layer, BeamLayer) or not layer.holds(len(beam_idx)):
                 layer.reorder_cache(beam_idx)
             elif len(to):
                 layer.move(to, source)

@@ -45,9 +45,8 @@ class ReadyBlocks:
         Inside autocast products are in its dtype, as elsewhere.
         """
         cast = autocast_dtype(tokens.device)
-        dtype = tokens.dtype if cast is None else cast
         with torch.autocast(tokens.device.type, enabled=False) if cast else nullcontext():
-            return self._block(index, dtype, class_token_alone)(tokens)
+            return self._block(index, cast or tokens.dtype, class_token_alone)(tokens)
 
     def _block(self, index: int, dtype: torch.dtype, class_token_alone: bool) -> "ReadyBlock":
         block = self.blocks[index]

@@ -86,8 +86,8 @@ class ClipAugment:
         geometry = self._draw_geometry(height, width, generator)
         colour = self._draw_colour(frames, generator)
         at_once = min(len(frames), max(1, _PIXELS_AT_ONCE // (height * width)))
-        sample = _Cropped if geometry.shrinks_to(shape) and not frames.is_cuda else _Sampled
-        sampler = sample(geometry, frames, shape, at_once)
+        in_bytes = geometry.shrinks_to(shape) and not frames.is_cuda
+        sample = None if in_bytes else _Sampler(geometry, frames, shape, at_once)
         # Memory that is taken once: with a fresh piece for every step, the system's handing out of
         # pages takes as long as the work. Large arrays of numpy come in huge pages.
         augmented = torch.from_numpy(np.empty((len(frames), 3, *shape), np.uint8))
@@ -95,7 +95,8 @@ class ClipAugment:
         levels = torch.empty(at_once, 3, math.prod(shape), device=frames.device)
         narrowed = torch.empty(levels.shape, dtype=torch.int16, device=frames.device)
         for start in range(0, len(frames), at_once):
-            sampled = sampler(frames[start : start + at_once])
+            part = frames[start : start + at_once]
+            sampled = geometry.box(part, shape) if sample is None else sample(part)
             into = augmented[start : start + at_once]
             count = len(into)
             if colour is not None:
@@ -170,6 +171,16 @@ class Geometry(NamedTuple):
         """Whether the box as it stands in the picture is to be made smaller, or left as it is."""
         return self.radians == 0.0 and self.height >= shape[0] and self.width >= shape[1]
 
+    def box(self, frames: Tensor, shape: tuple[int, int]) -> Tensor:
+        """The box, not turned: (t, 3, H, W) uint8 -> (t, 3, h, w) uint8.
+
+        Sampled in bytes, as torch can on a CPU: three times as fast as by the map.
+        """
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        sampled = functional.interpolate(frames[:, :, rows, columns], shape, mode="bilinear")
+        return sampled.flip(-1) if self.mirrored else sampled
+
     def theta(self, height: int, width: int) -> Tensor:
         """(2, 3) map from returned to given coordinates, both from -1 to 1."""
         across, down = self.width / width, self.height / height
@@ -182,25 +193,8 @@ class Geometry(NamedTuple):
         return rotation @ crop[:2]
 
 
-class _Cropped:
-    """Samples a box that is not turned: torch has a path for bytes, three times as fast."""
-
-    def __init__(
-        self, geometry: Geometry, frames: Tensor, shape: tuple[int, int], at_once: int
-    ) -> None:
-        self.shape, self.mirrored = shape, geometry.mirrored
-        self.rows = slice(geometry.top, geometry.top + geometry.height)
-        self.columns = slice(geometry.left, geometry.left + geometry.width)
-
-    def __call__(self, part: Tensor) -> Tensor:
-        """(t, 3, H, W) uint8 -> (t, 3, h, w) uint8."""
-        box = part[:, :, self.rows, self.columns]
-        sampled = functional.interpolate(box, self.shape, mode="bilinear", align_corners=False)
-        return sampled.flip(-1) if self.mirrored else sampled
-
-
-class _Sampled:
-    """Samples by an affine map."""
+class _Sampler:
+    """Samples frames by the map of a geometry, in memory that is taken once."""
 
     def __init__(
         self, geometry: Geometry, frames: Tensor, shape: tuple[int, int], at_once: int
