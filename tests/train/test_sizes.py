@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from sign2gpt.errors import UserError
 from sign2gpt.synth.corpus import make_corpus
@@ -27,6 +28,20 @@ def test_recipes_at_the_papers_size(name: str, tmp_path: Path) -> None:
         assert planned.weights_gb == pytest.approx(4 * total[0] / 1e9)
     assert planned.clips == {} and planned.steps == 0
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
+def test_a_language_model_of_another_family(family: str, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 50}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    ids = {"bos_token_id": 1, "eos_token_id": 2}
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[family](**sizes, **heads, **ids))
+    model.save_pretrained(tmp_path / "language")
+    settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}"]
+    planned = plan(
+        load_recipe("phoenix14t/translate", [*settings, f"language={tmp_path / 'language'}"])
+    )
+    assert list(planned.shapes.values())[2:] == [(8, 32, 32), (8 * 24, 32)]
 
 
 def test_steps_follow_from_the_store(tmp_path: Path) -> None:

@@ -267,7 +267,9 @@ def _one_batch(
             ids = torch.zeros(batch, TEXT_TOKENS, dtype=torch.int64)
             memory = model.decoder.remember(signs, mask)
             shapes["signs for the decoder (B, T, W)"] = tuple(memory.states.shape)
-            features, _ = model.decoder(ids, memory)
+            # Given whole, as transformers would look at values to make one of its own.
+            seen = torch.ones(batch, 1, TEXT_TOKENS, TEXT_TOKENS, dtype=torch.bool)
+            features, _ = model.decoder(ids, memory, attention_mask=seen)
             targets = features.flatten(0, 1)
             shapes["targets (B * L, W)"] = tuple(targets.shape)
             weight = model.get_output_embeddings().weight
