@@ -91,6 +91,8 @@ def class_options(vision: PreTrainedConfig) -> tuple[dict[str, Any], int]:
         UserError: the model gives neither a pooled output nor a class token for single frames.
     """
     kind = vision.model_type
+    if kind == "dinov2":
+        return {}, vision.hidden_size
     model_class = MODEL_MAPPING.get(type(vision), None)
     reason = "is no vision model that takes single frames"
     if hasattr(vision, "mask_ratio"):
