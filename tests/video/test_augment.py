@@ -148,8 +148,8 @@ def frame_by_frame(
         pixels = functional.grid_sample(frame[None], grid.double(), align_corners=False)[0]
         if colour is not None:
             matrix, offset = (part.double() for part in colour)
-            pixels = torch.einsum("ij,jhw->ihw", matrix, pixels) + offset[:, None, None]
-        plain.append(pixels.round().clamp(0, 255).to(torch.uint8))
+            pixels = torch.einsum("ij,jhw->ihw", matrix, pixels) + offset[:, None]
+        plain.append(pixels.round().clamp(0, 255).to(torch.uint8).expand(3, -1, -1))
     return torch.stack(plain)
 
 
@@ -181,4 +181,6 @@ def test_contrast_is_about_the_clips_mean_grey() -> None:
     luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
     grey = luma @ frames.double().mean(dim=(0, 2, 3))
     # What contrast leaves alone is the clip's mean grey.
-    assert torch.allclose(matrix.double() @ grey.expand(3) + offset, grey.expand(3), atol=1e-2)
+    assert torch.allclose(
+        matrix.double() @ grey.expand(3) + offset[:, 0], grey.expand(3), atol=1e-2
+    )

@@ -145,6 +145,25 @@ def test_rotated_clip_gets_the_asked_size(write_clip: Writer) -> None:
     assert (probe_clip(path).height, probe_clip(path).width) == (64, 48)
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p"])
+def test_scaling_smooths_and_keeps_the_colours(tmp_path: Path, pixels: str) -> None:
+    drawn = np.random.default_rng(0)
+    coarse = Image.fromarray(drawn.integers(30, 220, (8, 10, 3), dtype=np.uint8))
+    picture = np.asarray(coarse.resize((318, 256), Image.Resampling.BILINEAR)).astype(int)
+    picture += drawn.integers(-20, 20, (256, 318, 1))
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 318, 256, pixels
+        frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), "rgb24")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    whole = Image.fromarray(read_clip(path, size=None).frames[0])
+    plain = np.asarray(whole.resize((256, 200), Image.Resampling.BILINEAR)).astype(int)
+    off = read_clip(path, size=(200, 256)).frames[0] - plain
+    assert np.abs(off.mean(axis=(0, 1))).max() < 0.5
+    assert np.abs(off).mean() < 2
+
+
 def test_folder_in_natural_order(tmp_path: Path, read_numbers: Numbers) -> None:
     folder = write_folder(tmp_path / "frames", 12)
     (folder / "notes.txt").write_text("not a frame")

@@ -92,7 +92,8 @@ class ClipAugment:
         # pages takes as long as the work. Large arrays of numpy come in huge pages.
         augmented = torch.from_numpy(np.empty((len(frames), 3, *shape), np.uint8))
         augmented = augmented.to(frames.device)
-        levels = torch.empty(at_once, 3, math.prod(shape), device=frames.device)
+        channels = 3 if colour is None else len(colour[0])
+        levels = torch.empty(at_once, channels, math.prod(shape), device=frames.device)
         narrowed = torch.empty(levels.shape, dtype=torch.int16, device=frames.device)
         for start in range(0, len(frames), at_once):
             part = frames[start : start + at_once]
@@ -100,14 +101,14 @@ class ClipAugment:
             into = augmented[start : start + at_once]
             count = len(into)
             if colour is not None:
-                matrix, offset = colour
+                matrix, offset = (part.expand(count, -1, -1) for part in colour)
                 planes = sampled.contiguous().view(count, 3, -1).float()
-                sampled = torch.matmul(matrix, planes, out=levels[:count]).add_(offset[:, None])
+                sampled = torch.baddbmm(offset, matrix, planes, out=levels[:count])
             if sampled.dtype != torch.uint8:
                 # By way of int16, as torch narrows float to uint8 number by number.
-                narrowed[:count] = sampled.view(count, 3, -1).round_().clamp_(0, 255)
-                sampled = narrowed[:count].view(-1, 3, *shape)
-            into.copy_(sampled)
+                narrowed[:count] = sampled.view(count, -1, math.prod(shape)).round_().clamp_(0, 255)
+                sampled = narrowed[:count].view(count, -1, *shape)
+            into.copy_(sampled)  # one plane of grey is all three
         return augmented
 
     def _draw_geometry(self, height: int, width: int, generator: torch.Generator) -> Geometry:
@@ -129,13 +130,14 @@ class ClipAugment:
     def _draw_colour(
         self, frames: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor] | None:
-        """(3, 3) and (3,): what RGB is multiplied by and what is added; None: nothing drawn."""
+        """(3, 3) and (3, 1): what RGB is multiplied by and what is added, or (1, 3) and (1, 1)
+        where the colour is taken away; None: nothing drawn."""
         draw = torch.rand(6, generator=generator).tolist()
         jitter, grey = draw[0] < self.jitter_prob, draw[1] < self.grey_prob
         if not jitter and not grey:
             return None
-        luma = torch.tensor(_LUMA).expand(3, 3)
-        matrix, offset = torch.eye(3), torch.zeros(3)
+        luma = torch.tensor([_LUMA])
+        matrix, offset = torch.eye(3), torch.zeros(3, 1)
         if jitter:
             strengths = (self.brightness, self.contrast, self.saturation)
             brightness, contrast, saturation = (
@@ -149,9 +151,9 @@ class ClipAugment:
             total = torch.zeros_like(frames[0], dtype=torch.int32)
             for frame in frames:
                 total += frame
-            mean = luma[0] @ (total.sum(dim=(1, 2)).cpu() * 3 / frames.numel())
+            mean = luma @ (total.sum(dim=(1, 2)).cpu() * 3 / frames.numel())
             matrix = brightness * contrast * matrix
-            offset = brightness * (1 - contrast) * mean.expand(3)
+            offset = brightness * (1 - contrast) * mean.expand(3, 1)
         if grey:
             matrix, offset = luma @ matrix, luma @ offset
         return matrix.to(frames.device), offset.to(frames.device)

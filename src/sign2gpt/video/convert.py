@@ -14,18 +14,23 @@ from PIL import Image, ImageOps
 
 from sign2gpt.errors import UserError
 
+# The common planar format, of either range. Scaled as it is and then turned to RGB, it goes by
+# FFmpeg's vectorised ways: a third of the time of both at once, and without that way's cast of one
+# grey level in green and red.
+_PLANAR = ("yuv420p", "yuvj420p")
+
 # (height, width), or what gives it from the displayed (height, width); None: as stored.
 Size = tuple[int, int] | Callable[[int, int], tuple[int, int]] | None
 
 
 class FrameConverter:
-    """Decoded frame -> (H, W, 3) uint8 RGB; keeps the scaler, and the first frame's size."""
+    """Decoded frame -> (H, W, 3) uint8 RGB; keeps the scalers, and the first frame's size."""
 
     def __init__(self, size: Size, pixel_shape: float = 1.0) -> None:
         self.size = size
         self.pixel_shape = pixel_shape  # width by height of one stored pixel
         self.stored_size: tuple[int, int] | None = None
-        self.reformatter = VideoReformatter()
+        self.scaler, self.reformatter = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         mirrored, upended, transposed = _orientation(frame)
@@ -33,14 +38,13 @@ class FrameConverter:
             self.stored_size = self._stored_size(frame, transposed)
         height, width = self.stored_size
         transparent = any(component.is_alpha for component in frame.format.components)
-        image = self.reformatter.reformat(
-            frame,
-            width,
-            height,
-            "rgba" if transparent else "rgb24",
-            interpolation="AREA",  # antialiased
-            threads=1,  # clips are read side by side; within one, threads cost more than they give
-        ).to_ndarray()
+        # Antialiased. Clips are read side by side; within one, threads cost more than they give.
+        options: dict[str, Any] = {"interpolation": "AREA", "threads": 1}
+        if frame.format.name in _PLANAR and (frame.height, frame.width) != (height, width):
+            frame = self.scaler.reformat(frame, width, height, frame.format.name, **options)
+        pixel_format = "rgba" if transparent else "rgb24"
+        image = self.reformatter.reformat(frame, width, height, pixel_format, **options)
+        image = image.to_ndarray()
         if transparent:
             image = on_black(image)
         if transposed:
