@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from sign2gpt.model.precision import fast_bf16
+
 STATUS = Path("/proc/self/status")
 
 
@@ -61,6 +63,11 @@ class Case:
 
 def the_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def the_dtype() -> str:
+    """Of products, where a row needs but one: bfloat16 where the device multiplies in it."""
+    return "bfloat16" if fast_bf16(the_device()) else "float32"
 
 
 def seconds(call: Callable[[], Any]) -> float:

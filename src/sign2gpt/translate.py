@@ -126,7 +126,7 @@ class Translator:
             kept = tokens_in(processor.tokenizer, sentences) | {search.decoder_start_token_id}
             ends = search.eos_token_id
             kept.update(ends if isinstance(ends, list) else [ends])
-        _make_ready(model, precision, kept)
+        make_ready(model, precision, kept)
         vocabulary = None
         if model.config.num_pseudo_glosses:
             vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
@@ -193,7 +193,7 @@ class Translator:
         return frames / self.processor.video_processor.fps
 
 
-def _make_ready(
+def make_ready(
     model: Sign2GPTForConditionalGeneration,
     precision: Precision | None,
     kept_tokens: Iterable[int] | None,
