@@ -7,8 +7,12 @@ A row is a module here that declares
              numbers: there `naive` and `fast` must return the same values (a test holds it)
     SHAPES   {name in the table: keyword arguments of `build`}
     build    (device, **shape) -> harness.Case
+
+`memory` is no row: `python -m benchmarks.memory`.
 """
 
 from pathlib import Path
 
-ROWS = sorted({path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"harness"})
+ROWS = sorted(
+    {path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"harness", "memory"}
+)
