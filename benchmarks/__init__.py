@@ -7,6 +7,8 @@ A row is a module here that declares
              numbers: there `naive` and `fast` must return the same values (a test holds it)
     SHAPES   {name in the table: keyword arguments of `build`}
     build    (device, **shape) -> harness.Case
+
+No rows: `python -m benchmarks.memory` and `python -m benchmarks.compiled`.
 """
 
 ROWS = (

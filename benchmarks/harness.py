@@ -175,9 +175,9 @@ def extra_memory(row: str, name: str, variant: str) -> int:
         call()
         return torch.cuda.max_memory_allocated() - before
     Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to VmRSS
-    before = _status("VmRSS")
+    before = status("VmRSS")
     call()
-    return _status("VmHWM") - before
+    return status("VmHWM") - before
 
 
 def machine() -> dict[str, Any]:
@@ -208,7 +208,8 @@ def _synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def _status(key: str) -> int:
+def status(key: str) -> int:
+    """Bytes of this process, by a key of /proc/self/status."""
     found = re.search(rf"{key}:\s*(\d+) kB", STATUS.read_text())
     assert found is not None
     return 1024 * int(found[1])

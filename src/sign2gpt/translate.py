@@ -84,8 +84,8 @@ class Translator:
     ) -> Translator:
         """Load a trained model's folder.
 
-        On a CPU the language model is laid out for generation alone: it can neither be trained
-        nor saved then.
+        On a CPU the model is laid out for generation alone: it can neither be trained nor saved
+        then.
 
         Args:
             folder: the model's folder.
@@ -210,6 +210,7 @@ def make_ready(
         if precision is not None:
             model.to(wide_dtype(precision))
         lay_out(model.decoder, in_8_bits, kept_tokens)
+        model.spatial_model.reader.keep_ready()
         return
     if precision is not None:
         model.to(precision.dtype)

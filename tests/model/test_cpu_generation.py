@@ -85,3 +85,9 @@ def test_tokens_outside_the_vocabulary_are_refused(model):
     for wrong in ([], [50], [-1, 3]):
         with pytest.raises(UserError, match="0 to 49"):
             lay_out(model.decoder, kept_tokens=wrong)
+
+
+def test_an_untied_heads_weight_is_held_once(model):
+    head = laid_out(model, Precision.int8, kept=[2, 5, 6]).get_output_embeddings()
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    assert (head.weight is None) == (not tied)

@@ -190,3 +190,15 @@ def test_weights_written_unseen_are_read_after_forgetting(tiny_config, awaken, c
         spatial.reader.blocks.forget()
         plain = spatial.norm(spatial.projection(features(spatial, frames)))
         torch.testing.assert_close(spatial(frames), plain, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_ready_blocks_alone_give_the_same_and_hold_no_weight_twice(tiny_config, awaken, clips):
+    spatial = lively(awaken(SpatialModel(tiny_config(None)))).eval()
+    frames = clips(11)[0]
+    wanted = spatial(frames)
+    spatial.reader.keep_ready()
+    assert torch.equal(spatial(frames), wanted)
+    blocks = spatial.backbone.encoder.layer
+    linears = [part for part in blocks.modules() if isinstance(part, nn.Linear)]
+    assert linears and all(part.weight is None for part in linears)

@@ -1,18 +1,64 @@
 """Every shipped recipe stands a dry run: values checked, model built on the meta device."""
 
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as functional
+from torch.profiler import ProfilerActivity, profile
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from sign2gpt.errors import UserError
+from sign2gpt.model.modeling import (
+    Sign2GPTForConditionalGeneration,
+    Sign2GPTForPseudoGlossPretraining,
+)
 from sign2gpt.synth.corpus import make_corpus
+from sign2gpt.train.build import model_config
+from sign2gpt.train.live import Live
+from sign2gpt.train.recipe import Recipe
 from sign2gpt.train.recipe_file import RECIPES, load_recipe
-from sign2gpt.train.sizes import plan
+from sign2gpt.train.sizes import (
+    PSEUDO_GLOSSES,
+    TEXT_TOKENS,
+    Step,
+    _image_size,
+    count_step,
+    count_translation,
+    plan,
+)
 
+COUNTED: dict[str, Step] = {}
+TRANSLATED: dict[str, tuple[float, int]] = {}
+CLIPS, FRAMES = 4, 40  # of a real step
 SHIPPED = sorted(str(path.relative_to(RECIPES).with_suffix("")) for path in RECIPES.rglob("*.yaml"))
 PAPER = [name for name in SHIPPED if not name.startswith("demo")]
+
+
+@pytest.fixture(autouse=True)
+def count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many recipes' steps are of one size: it is counted once."""
+
+    def translated(recipe: Recipe) -> tuple[float, int]:
+        key = f"{recipe.stage} {recipe.language} {recipe.language_precision} {_image_size(recipe)}"
+        if key not in TRANSLATED:
+            TRANSLATED[key] = count_translation(recipe)
+        return TRANSLATED[key]
+
+    def counted(recipe: Recipe, model: Any, *sizes: int) -> Step:
+        how = [recipe.training.get(name) for name in ("activation_checkpointing", "bf16")]
+        what = (recipe.stage, recipe.train_on, recipe.language_precision, _image_size(recipe), how)
+        weights = [(n, tuple(w.shape), w.requires_grad) for n, w in model.named_parameters()]
+        key = f"{what} {sizes} {weights}"
+        if key not in COUNTED:
+            COUNTED[key] = count_step(recipe, model, *sizes)
+        return COUNTED[key]
+
+    monkeypatch.setattr("sign2gpt.train.sizes.count_step", counted)
+    monkeypatch.setattr("sign2gpt.train.sizes.count_translation", translated)
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -65,14 +111,14 @@ def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
     twice = [*settings, "training.per_device_train_batch_size=16"]
     grown = plan(load_recipe("phoenix14t/translate", twice))
     copies = 2 * (1.208 + 24 * 4 * 2048**2 / 1e9)  # in bfloat16, of matrices held in float32
-    kept = planned.activations_gb - copies
-    assert grown.activations_gb - copies == pytest.approx(2 * kept, rel=0.05)
+    fixed = 2 * planned.activations_gb - grown.activations_gb  # of no clip
+    assert copies < fixed < 1.02 * copies
     assert grown.training_gb == planned.training_gb
     assert grown.batches == planned.batches and list(planned.batches) == [8, 12, 24, 80]
     assert planned.batches[8] == 0 < planned.batches[24] < planned.batches[80]  # 7.1 GB of weights
     filled = f"training.per_device_train_batch_size={planned.batches[24]}"
     full = plan(load_recipe("phoenix14t/translate", [*settings, filled]))
-    assert 0.97 * 0.9 * 24 < full.whole_gb <= 0.9 * 24
+    assert 0.9 * 24 - 1 < full.whole_gb <= 0.9 * 24  # a clip more takes 0.6
     few = plan(load_recipe("phoenix14t/translate", [*settings, "language_precision=nf4"]))
     # Of 1.73 billion weights 1.21 are in linear layers; embeddings and head stay in 16 bits.
     assert few.weights_gb == pytest.approx(0.157 + 1.208 * 0.5625 + 0.524 * 2, rel=0.01)
@@ -86,27 +132,56 @@ def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
     assert 0 < first.activations_gb < planned.activations_gb
 
 
-def test_activations_are_what_a_real_step_keeps(tmp_path: Path) -> None:
-    """Against the real model's step: peak minus what was there before, as the allocator sees it."""
-    from torch.profiler import ProfilerActivity, profile
+@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("stage", ["pretrain", "translate"])
+def test_a_step_takes_what_a_real_step_takes(
+    stage: str, bf16: bool, recompute: bool, tmp_path: Path
+) -> None:
+    """Against the real model's step with its dropout, as torch's allocator on the CPU sees it."""
+    settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}", "train_on=video"]
+    recipe = load_recipe(f"demo/{stage}", [*settings, f"training.bf16={bf16}"])
+    if stage == "pretrain":
+        model = Sign2GPTForPseudoGlossPretraining(model_config(recipe, PSEUDO_GLOSSES))
+        model.pseudo_gloss_head.prototypes.normal_()
+        labels = {"pseudo_gloss_labels": torch.zeros(CLIPS, PSEUDO_GLOSSES)}
+    else:
+        model = Sign2GPTForConditionalGeneration(model_config(recipe))
+        labels = {"labels": torch.zeros(CLIPS, TEXT_TOKENS, dtype=torch.int64)}
+    on_meta = type(model)(model.config).to("meta")
+    for one in (model.train(), on_meta):
+        if recompute:
+            one.activation_checkpointing_enable()
+    counted = count_step(recipe, on_meta, CLIPS, FRAMES, kind="cpu")
+    frames = torch.zeros(counted.shapes["frames (N, 3, h, h) uint8"], dtype=torch.uint8)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
 
-    from sign2gpt.model.modeling import Sign2GPTForPseudoGlossPretraining
-    from sign2gpt.train.build import model_config
+    def forward() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            return model(frames, torch.full((CLIPS,), FRAMES), **labels).loss
 
-    store = make_corpus(tmp_path / "corpus", clips=13, workers=1)
-    recipe = load_recipe(
-        "demo/pretrain",
-        [f"store={store}", f"output={tmp_path / 'out'}", "train_on=video"],
-    )
-    planned = plan(recipe)
-    size = planned.shapes["frames (N, 3, h, h) uint8"]
-    batch = planned.shapes["sign features Z (B, T, D)"][0]
-    model = Sign2GPTForPseudoGlossPretraining(model_config(recipe, 2_533)).train()
-    model.pseudo_gloss_head.prototypes.normal_()
-    frames = torch.zeros(size, dtype=torch.uint8)
-    lengths = torch.full((batch,), planned.frames)
+    loss, kept, most = bytes_of(forward)
+    _, _, back = bytes_of(loss.backward)
+    real = (kept, most, kept + back)
+    expected = [taken + frames.nbytes for taken in real]
+    assert [counted.kept, counted.forward, counted.backward] == pytest.approx(expected, rel=0.03)
+
+
+def test_a_gpus_dropout_keeps_a_byte_a_value_and_its_attention_no_weights() -> None:
+    query = torch.empty(2, 4, 32, 16, device="meta", requires_grad=True)
+    with Live("cuda", None, [query]) as live:
+        dropped = functional.dropout(query, 0.1)
+        assert live.now == 5 * dropped.numel()
+        before = live.now
+        seen = functional.scaled_dot_product_attention(dropped, dropped, dropped, dropout_p=0.1)
+        assert live.now - before < 1.1 * 4 * seen.numel()
+
+
+def bytes_of(call: Callable[[], Any]) -> tuple[Any, int, int]:
+    """What it returns, the bytes it leaves behind, and the most that were there meanwhile."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        output = model(frames, lengths, pseudo_gloss_labels=torch.zeros(batch, 2_533))
-    kept = sum(event.self_cpu_memory_usage for event in seen.events())
-    assert output.loss is not None
-    assert planned.activations_gb * 1e9 == pytest.approx(kept, rel=0.25)
+        result = call()
+    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    heights = list(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+    return result, heights[-1], max(heights)

@@ -80,10 +80,12 @@ def _print_plan(recipe: Recipe) -> None:
     for name, shape in planned.shapes.items():
         print(f"        {name:<34}{', '.join(f'{size:,}' for size in shape)}")
     print(
-        f"Memory  about {planned.whole_gb:.1f} GB: {planned.weights_gb:.1f} of weights, "
+        f"Memory  about {planned.whole_gb:.1f} GB of a GPU: {planned.weights_gb:.1f} of weights, "
         f"{planned.training_gb - planned.weights_gb:.1f} of gradients and optimiser, "
         f"{planned.activations_gb:.1f} of activations, {planned.passing_gb:.1f} for a moment"
     )
+    if planned.translation_gb:
+        print(f"        to translate a clip: {planned.translation_gb:.1f} GB")
     for card, clips in planned.batches.items():
         held = f"a batch of {clips:,}" if clips else "not one clip"
         print(f"        a card of {card:>2} GB holds {held}")

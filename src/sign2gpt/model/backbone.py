@@ -54,6 +54,9 @@ class FrameReader(Protocol):
     def settle(self, mode: bool) -> None:
         """Put the vision model into training mode or out of it."""
 
+    def keep_ready(self) -> None:
+        """Keep what translation needs alone: it can neither be trained nor saved afterwards."""
+
 
 def frozen_copy(config: PreTrainedConfig, keep_dropout: bool) -> PreTrainedConfig:
     """A frozen model's configuration, its own dropout off unless asked for."""
@@ -221,6 +224,9 @@ class ClassTokenReader:
     def settle(self, mode: bool) -> None:
         """Its dropout is off by its configuration unless it is asked for."""
 
+    def keep_ready(self) -> None:
+        self.blocks.keep_alone()
+
     def _embed(self, frames: Tensor) -> Tensor:
         embeddings = self.backbone.embeddings
         patches = embeddings.patch_embeddings(frames)
@@ -286,6 +292,9 @@ class WholeReader:
                 module, nn.modules.batchnorm._BatchNorm
             ):
                 module.training = mode and isinstance(module, LowRankAdapter)
+
+    def keep_ready(self) -> None:
+        """Nothing: it is read as it is."""
 
 
 def _blocks(backbone: PreTrainedModel) -> nn.ModuleList:

@@ -68,8 +68,10 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        scale = weight.float().abs().amax(1).clamp(min=1e-12) / 127
-        rounded = (weight.float() / scale[:, None]).round().to(torch.int8)
+        # A large head has no room for more than one copy in float32.
+        norm = torch.linalg.vector_norm(weight, torch.inf, 1, dtype=torch.float32)
+        scale = norm.clamp_(min=1e-12) / 127
+        rounded = (weight.float() / scale[:, None]).round_().to(torch.int8)
         zero = torch.zeros(len(weight), dtype=torch.long)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch means to take this making of tensors elsewhere
@@ -209,11 +211,13 @@ def lay_out(
         UserError: a kept token that is not in the vocabulary.
     """
     make = Int8Linear if in_8_bits else _wide
+    head = decoder.language_model.get_output_embeddings()
     if kept_tokens is not None:
         keep_tokens(decoder, kept_tokens, make)
     else:
-        head = decoder.language_model.get_output_embeddings()
         decoder.head = make(head.weight, head.bias)
+    if head.weight is not decoder.language_model.get_input_embeddings().weight:
+        head.register_parameter("weight", None)  # nobody reads the whole head any more
     for layer in decoder.language_model.base_model.layers:
         layer.self_attn = LaidOutAttention(layer.self_attn, make)
         for parent in list(layer.modules()):

@@ -9,7 +9,6 @@ Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width o
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from sign2gpt.model.dropout import dropout
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
-from sign2gpt.model.precision import autocast_dtype
+from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
 
 Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
@@ -34,6 +33,18 @@ class ReadyBlocks:
     def __init__(self, blocks: nn.ModuleList):
         self.blocks = blocks
         self._ready: dict[int, tuple[Any, list[tuple[Tensor, int]], ReadyBlock]] = {}
+        self._alone: list[ReadyBlock] = []
+
+    @torch.no_grad()
+    def keep_alone(self) -> None:
+        """Make every block ready for good, and give up the weights that it was made of."""
+        last = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            self._alone.append(ReadyBlock(block, block.norm1.weight.dtype, True, index == last))
+            for part in block.modules():
+                if isinstance(part, nn.Linear):
+                    part.register_parameter("weight", None)
+        self.forget()
 
     def forget(self) -> None:
         """Make every block ready anew."""
@@ -44,8 +55,10 @@ class ReadyBlocks:
 
         Inside autocast products are in its dtype, as elsewhere.
         """
+        if self._alone:
+            return self._alone[index](tokens)
         cast = autocast_dtype(tokens.device)
-        with torch.autocast(tokens.device.type, enabled=False) if cast else nullcontext():
+        with no_autocast(tokens.device):
             return self._block(index, cast or tokens.dtype, class_token_alone)(tokens)
 
     def _block(self, index: int, dtype: torch.dtype, class_token_alone: bool) -> "ReadyBlock":
@@ -127,9 +140,8 @@ class ReadyBlock:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, drop: float = 0.0) -> Tensor:
     """softmax(q k^T) v of queries that hold the scale: each (N, H, P, Dh) -> (N, H, P, Dh)."""
-    if (
-        query.dtype == torch.bfloat16 and query.device.type == "cpu"
-    ):  # there the fused one is slower
+    if query.dtype == torch.bfloat16 and kind_of(query.device) == "cpu":
+        # There the fused one is slower.
         weights = torch.softmax(query @ key.transpose(-1, -2), dim=-1)
         return F.dropout(weights, drop, drop > 0) @ value
     return F.scaled_dot_product_attention(query, key, value, None, drop, scale=1.0)
@@ -167,9 +179,9 @@ class ReadyLinear:
         ]
         self.bias = torch.cat(biases).to(dtype) if biases else None
         # Adapters in a row that share A, so that their input is dropped and narrowed once.
-        pairs = (
-            [] if merge else [(one.adapter, f) for one, f in zip(adapted, factors, strict=False)]
-        )
+        pairs: list[tuple[LowRankAdapter, Factor]] = []
+        if adapted and not merge:
+            pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
         self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
 
     def __call__(self, inputs: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sign2gpt.model.precision import kind_of
+
 _LEVELS = 2**16
 _CHUNK = 2**17  # values whose bits and factors stay in the processor's cache
 
@@ -22,9 +24,9 @@ def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = Fal
     overwrite the values: right where the operation that made them does not need them backward.
     """
     dropped = round(p * _LEVELS)
-    if not training or not 0 < dropped < _LEVELS or values.device.type != "cpu":
+    if not training or not 0 < dropped < _LEVELS or kind_of(values.device) != "cpu":
         return F.dropout(values, p, training)
-    seed = int(torch.randint(2**62, ()))
+    seed = int(torch.randint(2**62, (), device="cpu"))
     return _Dropout.apply(values, dropped, seed, inplace)
 
 

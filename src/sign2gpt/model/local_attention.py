@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sign2gpt.model.dropout import dropout
+from sign2gpt.model.precision import kind_of
 
 BLOCK = 16  # measured: 8 and 32 are slower on a CPU, window 7 (docs/log.md)
 
@@ -82,7 +83,7 @@ def _window_mask(real: Tensor, queries: int, radius: int, before: int) -> Tensor
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor, dropout_p: float) -> Tensor:
     """Attention of (..., S, Dh) to (..., K, Dh), where (..., S, K) allows it -> (..., S, Dh)."""
-    if query.device.type == "cpu" and torch.is_grad_enabled():
+    if kind_of(query.device) == "cpu" and torch.is_grad_enabled():
         # Twice as fast as the call below, which in training goes through float32 and more copies.
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         barred = torch.zeros(allowed.shape).masked_fill_(~allowed, float("-inf"))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
+
+# What a tensor on the meta device is taken to be on, and autocast's dtype there.
+_meta: ContextVar[tuple[str, torch.dtype | None]] = ContextVar("meta", default=("cuda", None))
 
 
 class Precision(Enum):
@@ -40,8 +47,35 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     import torch
 
     kind = device.type
+    if kind == "meta":
+        return _meta.get()[1]
     on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     return torch.get_autocast_dtype(kind) if on else None
+
+
+def no_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """Leaves autocast on the device, where it has one."""
+    import torch
+
+    if device.type == "meta":
+        return meta_as(_meta.get()[0], None)
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()
+
+
+def kind_of(device: torch.device) -> str:
+    """Its type; of the meta device, the type of what it stands for: there sizes are counted."""
+    return _meta.get()[0] if device.type == "meta" else device.type
+
+
+@contextmanager
+def meta_as(kind: str, autocast: torch.dtype | None) -> Iterator[None]:
+    """Inside, the meta device stands for a device of this type, with this dtype of autocast."""
+    before = _meta.set((kind, autocast))
+    try:
+        yield
+    finally:
+        _meta.reset(before)
 
 
 def fast_bf16(device: torch.device) -> bool:

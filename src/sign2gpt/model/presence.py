@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sign2gpt.model.precision import kind_of
+
 _LOG2_E = math.log2(math.e)
 _PADDING = -1e30  # similarity of a padding token: all its exponentials are exactly 0
 
@@ -35,7 +37,7 @@ def presence_of(
 
 def _chunk(prototypes: Tensor, tokens: int) -> int:
     """Prototypes a chunk: a million similarities on a CPU, more where launches cost more."""
-    similarities = 2**26 if prototypes.is_cuda else 2**20
+    similarities = 2**20 if kind_of(prototypes.device) == "cpu" else 2**26
     return max(1, similarities // tokens)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.dropout import dropout
+from sign2gpt.model.precision import no_autocast
 from sign2gpt.model.presence import presence_of
 
 
@@ -62,7 +63,7 @@ class PseudoGlossHead(nn.Module):
             localisation E (B, T, V), zero at padding, and presence Ê (B, V), both without the
             column of the zero prototype.
         """
-        with torch.autocast(sign_features.device.type, enabled=False):
+        with no_autocast(sign_features.device):
             projected, prototypes, tau_time, tau_prototype = self._parts(sign_features)
             similarity = projected @ prototypes.T  # (B, T, V), equation 2
             # Equations 3 and 4, softmaxes over time and over prototypes; the zero prototype has
@@ -76,7 +77,7 @@ class PseudoGlossHead(nn.Module):
 
     def presence(self, sign_features: Tensor, sign_mask: Tensor) -> Tensor:
         """Ê (B, V) as `forward` gives it, for training: E is never made as a whole."""
-        with torch.autocast(sign_features.device.type, enabled=False):
+        with no_autocast(sign_features.device):
             projected, prototypes, tau_time, tau_prototype = self._parts(sign_features)
             return presence_of(projected, prototypes, sign_mask, tau_time, tau_prototype)
 
@@ -101,7 +102,7 @@ class PseudoGlossHead(nn.Module):
                 "The pseudo-gloss prototypes are all zero; give the word vectors with "
                 "pseudo_gloss_head.set_prototypes before training."
             )
-        with torch.autocast(presence.device.type, enabled=False):
+        with no_autocast(presence.device):
             # 1 - 1e-8 is 1.0 in float32, whose logarithm's gradient would be NaN.
             probability = presence.float().clamp(1e-6, 1 - 1e-6)
             return self.loss_scale * F.binary_cross_entropy(probability, labels.float())

@@ -36,6 +36,8 @@ def pad_clips(packed: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
             "clip's number of frames, at least 1, in the order in which they are packed."
         )
     mask = length_mask(num_frames.to(packed.device), max(counts))
+    if len(set(counts)) == 1:  # nothing to pad
+        return packed.view(*mask.shape, -1), mask
     padded = packed.new_zeros(*mask.shape, packed.shape[-1])
     padded[mask] = packed
     return padded, mask

@@ -17,6 +17,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.model.backbone import build_backbone, check_frame_size
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.lora import LowRankAdapter
+from sign2gpt.model.precision import kind_of
 
 # Frames pass in groups: less memory, and on a CPU what a block keeps between two products stays in
 # the cache, in memory that the allocator gives again (beyond 32 MB it asks the system each time).
@@ -144,7 +145,7 @@ class SpatialModel(nn.Module):
         computed again on the way back, so that one group's activations are in memory at a time."""
         grad = torch.is_grad_enabled()
         size = FRAMES_AT_ONCE
-        if frames.device.type == "cpu":
+        if kind_of(frames.device) == "cpu":
             size = max(1, VALUES_AT_ONCE // frames[:1].numel())
         if len(frames) <= size or (grad and not recompute):
             return run(frames)

@@ -7,10 +7,9 @@ language model's width, M vocabulary, V pseudo-glosses.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.data.store import is_store, open_store
 from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
-from sign2gpt.model.lora import AdaptedLinear
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.spatial import FRAMES_AT_ONCE
+from sign2gpt.train.live import Live, backward
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
 
 if TYPE_CHECKING:
@@ -44,9 +43,10 @@ class Plan:
         shapes: of one batch of such clips on its way, by name.
         weights_gb: all weights, in GB: float32, but the language model's as the recipe has them.
         training_gb: the same with gradients and AdamW's two moments of what trains.
-        activations_gb: what is kept for the backward pass of that batch; half of it with bf16.
-        passing_gb: what is there for a moment only: frames computed again, or logits of a chunk.
+        activations_gb: what a GPU keeps for the backward pass of that batch.
+        passing_gb: what is there for a moment only: what is computed again, or logits of a chunk.
         batches: the most such clips in a batch that a card of so many GB holds; 0 = not one.
+        translation_gb: what translating a clip with the model takes then; 0 of stage 1.
         missing: what the run needs and is not here, a sentence each.
     """
 
@@ -60,6 +60,7 @@ class Plan:
     activations_gb: float
     passing_gb: float
     batches: dict[int, int]
+    translation_gb: float
     missing: list[str]
 
     @property
@@ -79,7 +80,10 @@ def plan(recipe: Recipe) -> Plan:
     from sign2gpt.train.needs import missing
 
     arguments = check_recipe(recipe)
-    model = _on_meta(recipe)
+    model = on_meta(recipe)
+    table = count_parameters(model)
+    weights = weight_bytes(model, recipe.language_precision)
+    training = weights + 3 * 4 * table["total"][1]
     if arguments.activation_checkpointing:
         model.activation_checkpointing_enable()
     rows: dict[str, list[ClipRow]] = {}
@@ -88,24 +92,19 @@ def plan(recipe: Recipe) -> Plan:
         rows = {split: store.rows(split) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size
     frames = _mean_frames(recipe, rows.get("train", []))
-    half = 0.5 if arguments.bf16 else 1.0
-    # Beyond one group of frames, what is kept grows with the batch alone.
-    few = FRAMES_AT_ONCE // frames + 1
-    shapes, kept = _one_batch(recipe, model, few, frames)
-    grown = (_one_batch(recipe, model, 2 * few, frames)[1] - kept) / few
-    a_clip = half * grown + (1 - half) * _frame_bytes(recipe, model) * frames
-    fixed = half * (kept - few * grown) + (_copies(model, recipe) if arguments.bf16 else 0.0)
-    table = count_parameters(model)
-    trainable = table["total"][1]
-    weights = weight_bytes(model, recipe.language_precision)
-    training = weights + 3 * 4 * trainable
+    few = FRAMES_AT_ONCE // frames + 1  # beyond one group of frames, all grows with the clips
+    one, two = (count_step(recipe, model, clips, frames) for clips in (few, 2 * few))
 
-    def passing(clips: int) -> float:
-        return _passing(recipe, model, min(clips * frames, FRAMES_AT_ONCE), half)
+    def grown(name: str, clips: int) -> float:
+        first, second = getattr(one, name), getattr(two, name)
+        return first + (second - first) * (clips - few) / few
+
+    def worst(clips: int) -> float:
+        return max(grown("forward", clips), grown("backward", clips))
 
     def fits(card: int) -> int:
-        room = _MARGIN * card * 1e9 - training - fixed
-        return max(0, int((room - passing(few)) // a_clip))
+        room = _MARGIN * card * 1e9 - training
+        return bisect_right(range(1, 100_000), room, key=worst)
 
     a_step = batch * arguments.gradient_accumulation_steps
     steps = math.ceil(len(rows.get("train", [])) / a_step) * arguments.num_train_epochs
@@ -114,12 +113,13 @@ def plan(recipe: Recipe) -> Plan:
         clips={split: len(clips) for split, clips in rows.items()},
         steps=math.ceil(steps),
         frames=frames,
-        shapes={name: (size[0] * batch // few, *size[1:]) for name, size in shapes.items()},
+        shapes={name: (size[0] * batch // few, *size[1:]) for name, size in one.shapes.items()},
         weights_gb=weights / 1e9,
         training_gb=training / 1e9,
-        activations_gb=(fixed + a_clip * batch) / 1e9,
-        passing_gb=passing(batch) / 1e9,
+        activations_gb=grown("kept", batch) / 1e9,
+        passing_gb=(worst(batch) - grown("kept", batch)) / 1e9,
         batches={card: fits(card) for card in CARDS},
+        translation_gb=sum(count_translation(recipe)) / 1e9,
         missing=missing(recipe),
     )
 
@@ -144,10 +144,10 @@ def parameter_table(recipe: Recipe) -> dict[str, tuple[int, int]]:
     """
     from sign2gpt.model.parameters import count_parameters
 
-    return count_parameters(_on_meta(recipe))
+    return count_parameters(on_meta(recipe))
 
 
-def _on_meta(recipe: Recipe) -> Sign2GPTPreTrainedModel:
+def on_meta(recipe: Recipe) -> Sign2GPTPreTrainedModel:
     from sign2gpt.model.modeling import (
         Sign2GPTForConditionalGeneration,
         Sign2GPTForPseudoGlossPretraining,
@@ -176,51 +176,6 @@ def _matrices(model: Sign2GPTPreTrainedModel) -> tuple[int, int]:
     )
 
 
-def _copies(model: Sign2GPTPreTrainedModel, recipe: Recipe) -> float:
-    """Bytes of bfloat16 copies that autocast makes of float32 matrices and autograd keeps: of every
-    layer's, and of the attention's once more for the signs."""
-    if recipe.language_precision is not Precision.float32 or not hasattr(model, "decoder"):
-        return 0.0
-    attention = sum(
-        part.weight.numel() for part in model.decoder.modules() if isinstance(part, AdaptedLinear)
-    )
-    return 2.0 * (_matrices(model)[0] + attention)
-
-
-def _passing(recipe: Recipe, model: Sign2GPTPreTrainedModel, frames: int, half: float) -> float:
-    """Bytes of one group of frames that is computed again on the way back, or of one chunk of the
-    loss over the head, whichever is more."""
-    again, chunk = 0.0, 0.0
-    spatial = model.spatial_model
-    if (
-        recipe.train_on is not TrainOn.sign_features
-        and spatial.recomputes
-        and spatial.config.spatial_lora_layers
-    ):
-        tokens = _tokens(recipe, model)
-        with _kept_for_backward(model) as kept, torch.device("meta"):
-            spatial.reader.above(torch.empty(frames, tokens, spatial.reader.width))
-        again = half * kept[0]
-    if hasattr(model, "decoder"):
-        chunk = 2 * 4 * TARGETS_AT_ONCE * model.get_output_embeddings().out_features
-    return max(again, chunk)
-
-
-def _frame_bytes(recipe: Recipe, model: Sign2GPTPreTrainedModel) -> int:
-    """Bytes of a frame's tokens below the first adapter, which stay in float32 with bf16 too."""
-    spatial = model.spatial_model
-    adapts = spatial.reader.storable and spatial.config.spatial_lora_layers
-    if recipe.train_on is TrainOn.sign_features or not adapts:
-        return 0
-    return 4 * _tokens(recipe, model) * spatial.reader.width
-
-
-def _tokens(recipe: Recipe, model: Sign2GPTPreTrainedModel) -> int:
-    """P of a DINOv2."""
-    patch = model.spatial_model.config.vision_config.patch_size
-    return (_image_size(recipe) // patch) ** 2 + 1
-
-
 def _image_size(recipe: Recipe) -> int:
     from sign2gpt.video.processor import SignVideoProcessor
 
@@ -237,62 +192,120 @@ def _mean_frames(recipe: Recipe, rows: list[ClipRow]) -> int:
     return max(1, min(mean, settings.max_frames or mean))
 
 
-def _one_batch(
-    recipe: Recipe, model: Sign2GPTPreTrainedModel, batch: int, frames: int
-) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Shapes of a training step on the meta device, and bytes kept for its backward pass."""
-    from sign2gpt.model.pseudo_gloss_head import PseudoGlossHead
+@dataclass(frozen=True)
+class Step:
+    """Bytes of one training step beside weights, gradients and the optimiser's moments.
 
-    size = _image_size(recipe)
-    num_frames = torch.full((batch,), frames)
+    Attributes:
+        kept: for the backward pass.
+        forward: the most at once up to there.
+        backward: and from there.
+        shapes: of the batch on its way, by name.
+    """
+
+    kept: int
+    forward: int
+    backward: int
+    shapes: dict[str, tuple[int, ...]]
+
+
+def count_step(
+    recipe: Recipe, model: Sign2GPTPreTrainedModel, clips: int, frames: int, kind: str = "cuda"
+) -> Step:
+    """Run a training step of clips of so many frames on the meta device, as a GPU or CPU would.
+
+    Args:
+        model: on the meta device; its language model is brought into the recipe's precision.
+        kind: "cuda" or "cpu".
+    """
+    if hasattr(model, "decoder"):
+        for weight in model.decoder.frozen_parameters():
+            if weight.dim() > 1:  # 8 and 4 bits are made 16 for a product
+                weight.data = weight.data.to(recipe.language_precision.dtype)
+    if hasattr(model.spatial_model.reader, "blocks"):
+        model.spatial_model.reader.blocks.forget()
+    weights = [*model.parameters(), *model.buffers()]
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    dtype = torch.bfloat16 if recipe.training.get("bf16") else None
     shapes: dict[str, tuple[int, ...]] = {}
     model.train()
-    with _kept_for_backward(model) as kept, torch.device("meta"):
-        if recipe.train_on is TrainOn.sign_features:
-            tokens = frames if model.config.downsample_after is None else -(-frames // 2)
-            signs = torch.empty(batch, tokens, model.config.sign_hidden_size)
-            mask = torch.ones(batch, tokens, dtype=torch.bool)
-        else:
-            pixels = torch.empty(batch * frames, 3, size, size, dtype=torch.uint8)
-            shapes["frames (N, 3, h, h) uint8"] = tuple(pixels.shape)
-            signs, mask = model.encode(pixel_values=pixels, num_frames=num_frames)
-        shapes["sign features Z (B, T, D)"] = tuple(signs.shape)
-        if recipe.stage is Stage.pretrain:
-            with torch.device("cpu"):  # it leaves autocast, which the meta device does not have
-                head = PseudoGlossHead(model.config)
-                presence = head.presence(torch.ones(signs.shape), torch.ones(mask.shape) > 0)
-                nn.functional.binary_cross_entropy(presence.clamp(0, 1), torch.ones_like(presence))
-            shapes["presence Ê (B, V), V assumed"] = tuple(presence.shape)
-        else:
-            ids = torch.zeros(batch, TEXT_TOKENS, dtype=torch.int64)
-            memory = model.decoder.remember(signs, mask)
-            shapes["signs for the decoder (B, T, W)"] = tuple(memory.states.shape)
-            # Given whole, as transformers would look at values to make one of its own.
-            seen = torch.ones(batch, 1, TEXT_TOKENS, TEXT_TOKENS, dtype=torch.bool)
-            features, _ = model.decoder(ids, memory, attention_mask=seen)
-            targets = features.flatten(0, 1)
-            shapes["targets (B * L, W)"] = tuple(targets.shape)
-            weight = model.get_output_embeddings().weight
-            head_loss(targets, weight, ids.flatten(), model.config.label_smoothing)
-    return shapes, kept[0]
+    with Live(kind, dtype, [*weights, *gradients]) as live:
+        size = _image_size(recipe)
+        pixels = torch.empty(
+            clips * frames, 3, size, size, dtype=torch.uint8
+        )  # held by the trainer
+        loss = _loss(recipe, model, clips, pixels, shapes)
+        kept, forward = live.now, live.peak
+        live.peak = live.now
+        backward(loss)
+    return Step(kept, forward, live.peak, shapes)
 
 
-@contextmanager
-def _kept_for_backward(model: nn.Module) -> Iterator[list[int]]:
-    """Counts the bytes that autograd keeps in the block, each storage once, weights left out."""
-    kept = [0]
-    seen = {_storage(weight): weight for weight in (*model.parameters(), *model.buffers())}
+def count_translation(
+    recipe: Recipe, frames: int = FRAMES, beams: int = 4, length: int = 64, kind: str = "cuda"
+) -> tuple[float, int]:
+    """Bytes of the weights, and the most beside them while a clip is translated; 0 in stage 1.
 
-    def count(tensor: Tensor) -> Any:
-        storage = _storage(tensor)
-        if storage not in seen:
-            seen[storage] = tensor  # held, so that its place is not taken by another
-            kept[0] += tensor.untyped_storage().nbytes()
-        return tensor
+    Args:
+        frames: of the clip, sampled.
+        length: tokens of the sentence, each beam's.
+        kind: "cuda" or "cpu"; layers that `cpu_generation` lays out are not in the count.
+    """
+    if recipe.stage is Stage.pretrain:
+        return 0.0, 0
+    precision = recipe.language_precision
+    model = on_meta(recipe).eval().to(precision.dtype)
+    size = _image_size(recipe)
+    with Live(kind, None, [*model.parameters(), *model.buffers()]) as live, torch.no_grad():
+        pixels = torch.empty(frames, 3, size, size, dtype=torch.uint8)
+        signs, mask = model.encode(pixels, torch.tensor([frames], device="cpu"))
+        memory = model.decoder.remember(signs, mask, keep=True)
+        ids = torch.zeros(beams, length, dtype=torch.int64)
+        seen = torch.ones(beams, 1, length, length, dtype=torch.bool)
+        features, cache = model.decoder(ids, memory, use_cache=True, attention_mask=seen)
+        scores = model.decoder.logits(features[:, -1]).float().log_softmax(-1)
+    del cache, scores  # alive up to here, as in the search
+    each = precision.dtype.itemsize
+    held = each * sum(weight.numel() for weight in model.parameters())
+    return held - (each - min(each, precision.bytes_each)) * _matrices(model)[0], live.peak
 
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        yield kept
 
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+def _loss(
+    recipe: Recipe,
+    model: Sign2GPTPreTrainedModel,
+    clips: int,
+    pixels: Tensor,
+    shapes: dict[str, tuple[int, ...]],
+) -> Tensor:
+    """The loss of such a batch, on the meta device; its shapes are noted."""
+    frames = len(pixels) // clips
+    if recipe.train_on is TrainOn.sign_features:
+        tokens = frames if model.config.downsample_after is None else -(-frames // 2)
+        signs = torch.empty(clips, tokens, model.config.sign_hidden_size)
+        mask = torch.ones(clips, tokens, dtype=torch.bool)
+    else:
+        shapes["frames (N, 3, h, h) uint8"] = tuple(pixels.shape)
+        lengths = torch.full((clips,), frames, device="cpu")
+        signs, mask = model.encode(pixel_values=pixels, num_frames=lengths)
+    shapes["sign features Z (B, T, D)"] = tuple(signs.shape)
+    if recipe.stage is Stage.pretrain:
+        presence = model.pseudo_gloss_head.presence(signs, mask)
+        shapes["presence Ê (B, V), V assumed"] = tuple(presence.shape)
+        return nn.functional.binary_cross_entropy(
+            presence.clamp(1e-6, 1 - 1e-6), torch.ones_like(presence)
+        )
+    ids = torch.zeros(clips, TEXT_TOKENS, dtype=torch.int64)
+    memory = model.decoder.remember(signs, mask)
+    shapes["signs for the decoder (B, T, W)"] = tuple(memory.states.shape)
+    # Given whole, as transformers would look at values to make one of its own.
+    seen = torch.ones(clips, 1, TEXT_TOKENS, TEXT_TOKENS, dtype=torch.bool)
+    features, _ = model.decoder(ids, memory, attention_mask=seen)
+    targets = features.flatten(0, 1)
+    shapes["targets (B * L, W)"] = tuple(targets.shape)
+    # No fewer than make the loss's chunks overlap, so that what it needs does not depend on B.
+    targets = targets.repeat(-(-3 * TARGETS_AT_ONCE // len(targets)), 1)
+    weight = model.get_output_embeddings().weight
+    labels = torch.zeros(len(targets), dtype=torch.int64)
+    return head_loss(targets, weight, labels, model.config.label_smoothing)
