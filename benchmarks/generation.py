@@ -29,7 +29,7 @@ TINY = {"vocab_size": 50, "d_model": 32, "ffn_dim": 48, "num_layers": 2, "attent
 CHECK = {"precision": "float32", "language": TINY, "new_tokens": 12}
 KEPT = 5000  # tokens; PHOENIX14T has 2,887 words
 LOW = the_dtype() == "bfloat16"  # what is held against textbook code, and that code's own products
-WIDE = "bf16" if LOW else "fp32"
+WIDE = "bf16" if LOW else "16 bits"
 
 
 def _target(speed: float) -> Target | None:
@@ -38,6 +38,7 @@ def _target(speed: float) -> Target | None:
 
 SHAPES: dict[str, dict[str, Any]] = {
     WIDE: {"target": _target(3.2)},
+    "fp32": {"precision": "float32"},
     f"{WIDE}, {KEPT:,} tokens kept": {"kept": KEPT, "target": _target(5.0)},
     "int8": {"precision": "int8"},
     f"int8, {KEPT:,} tokens kept": {"precision": "int8", "kept": KEPT, "target": _target(8.0)},
@@ -79,7 +80,7 @@ class Textbook(Sign2GPTForConditionalGeneration):
 
 def build(
     device: torch.device,
-    precision: str = the_dtype(),
+    precision: str = "bfloat16",
     kept: int | None = None,
     clips: int = 1,
     frames: int = 0,

@@ -209,7 +209,7 @@ def make_ready(
     if not torch.cuda.is_available() and not bitsandbytes_only:
         if precision is not None:
             model.to(wide_dtype(precision))
-        lay_out(model.decoder, in_8_bits, kept_tokens)
+        lay_out(model.decoder, precision or Precision.float32, kept_tokens)
         model.spatial_model.reader.keep_ready()
         return
     if precision is not None:

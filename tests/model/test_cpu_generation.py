@@ -7,7 +7,14 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
-from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
+from sign2gpt.model.cpu_generation import (
+    FewRowsLinear,
+    HalfLinear,
+    Int8Linear,
+    PackedLinear,
+    lay_out,
+    wide_dtype,
+)
 from sign2gpt.model.precision import Precision
 
 TOKENS = torch.tensor([[2, 5, 6, 7], [2, 9, 8, 4]])
@@ -23,7 +30,7 @@ def model(request, tiny_config, awaken) -> Sign2GPTForConditionalGeneration:
 
 def laid_out(model, precision=Precision.float32, kept=None):
     other = copy.deepcopy(model).to(wide_dtype(precision))
-    lay_out(other.decoder, precision is Precision.int8, kept)
+    lay_out(other.decoder, precision, kept)
     return other
 
 
@@ -41,6 +48,45 @@ def test_logits_stay_near(model, precision):
         logits = given(**signs(wide_dtype(precision)), decoder_input_ids=TOKENS).logits.float()
     error = (logits - wanted).std() / wanted.std()
     assert error < ERROR[precision]
+
+
+def test_weights_published_in_16_bits_are_held_in_16_and_lose_nothing(model):
+    rounded = copy.deepcopy(model)
+    for weight in rounded.parameters():
+        weight.data = weight.data.half().float()
+    given = laid_out(rounded)
+    halves = sum(isinstance(part, HalfLinear) for part in given.modules())
+    assert halves > 0 or "fbgemm" not in torch.backends.quantized.supported_engines
+    assert not any(isinstance(part, HalfLinear) for part in laid_out(model).modules())
+    with torch.no_grad():
+        wanted = rounded(**signs(), decoder_input_ids=TOKENS).logits
+        logits = given(**signs(), decoder_input_ids=TOKENS).logits
+    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [(1,), (4,), (2, 3), (2, 3, 4), (40,)])
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("kind", [FewRowsLinear, HalfLinear])
+def test_products_of_any_rows(kind, biased, rows):
+    torch.manual_seed(0)
+    weight = torch.randn(24, 16).half().float()
+    if kind is HalfLinear and not HalfLinear.possible(weight):
+        pytest.skip("this torch has no such product")
+    bias, inputs = torch.randn(24) if biased else None, torch.randn(*rows, 16)
+    wanted = torch.nn.functional.linear(inputs, weight, bias)
+    torch.testing.assert_close(kind(weight, bias)(inputs), wanted, atol=1e-5, rtol=1e-5)
+    weight[3, 4] = 1e6
+    assert not HalfLinear.possible(weight)
+
+
+@pytest.mark.skipif(not PackedLinear.possible(), reason="this CPU does not multiply in bfloat16")
+@pytest.mark.parametrize("rows", [(1,), (4,), (2, 3)])
+def test_packed_products_are_bfloat16s(rows):
+    torch.manual_seed(0)
+    weight, bias = torch.randn(24, 16).bfloat16(), torch.randn(24).bfloat16()
+    inputs = torch.randn(*rows, 16).bfloat16()
+    wanted = torch.nn.functional.linear(inputs, weight, bias)
+    torch.testing.assert_close(PackedLinear(weight, bias)(inputs), wanted)
 
 
 @pytest.mark.skipif(not Int8Linear.possible(), reason="this torch does not multiply in 8 bits")
