@@ -141,8 +141,8 @@ def _textbook(language: tuple[tuple[str, int], ...], device: torch.device) -> Te
     for name, weight in model.named_parameters():
         if weight.dim() > 1 or name.endswith(".gate"):
             nn.init.uniform_(weight, 0.0 if weight.dim() == 1 else -0.05, 0.05)
-        elif name.endswith(("bias", "norm.weight")):
-            nn.init.constant_(weight, float(name.endswith("weight")))
+        else:
+            nn.init.constant_(weight, float(not name.endswith("bias")))
     model = model.eval().to(device)
     return model
 

@@ -86,6 +86,8 @@ def measure_rates(device: torch.device) -> dict[str, float]:
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):
         size = 8192 if device.type == "cuda" else 2048
+        if dtype == torch.bfloat16 and not fast_bf16(device):
+            size = 256  # a hundredth as fast
         left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         rates[str(dtype).removeprefix("torch.")] = (
             2 * size**3 / _best(lambda a, b: a @ b, left, right)
