@@ -27,24 +27,26 @@ from sign2gpt.translate import make_ready
 TINY = {"vocab_size": 50, "d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4}
 CHECK = {"precision": "float32", "language": TINY, "new_tokens": 12}
 KEPT = 5000  # tokens; PHOENIX14T has 2,887 words
-LOW = the_dtype() == "bfloat16"  # what is held against textbook code, and that code's own products
-WIDE = "bf16" if LOW else "16 bits"
-NEW_TOKENS = 63 if LOW else 15  # textbook code takes over a second for each in float32
+IN_BF16 = (
+    the_dtype() == "bfloat16"
+)  # what is held against textbook code, and that code's own products
+HELD = "bf16" if IN_BF16 else "16 bits"
+NEW_TOKENS = 63 if IN_BF16 else 15  # textbook code takes over a second for each in float32
 TITLE = f"Beam search, 4 beams, {NEW_TOKENS} tokens, XGLM-564M's shape, 32 sign tokens a clip"
 
 
 def _target(speed: float) -> Target | None:
-    return Target(speed=speed) if LOW else None  # they were set for bfloat16
+    return Target(speed=speed) if IN_BF16 else None  # they were set for bfloat16
 
 
 SHAPES: dict[str, dict[str, Any]] = {
-    WIDE: {"target": _target(3.2)},
-    **({} if LOW else {"fp32": {"precision": "float32"}}),
-    f"{WIDE}, {KEPT:,} tokens kept": {"kept": KEPT, "target": _target(5.0)},
+    HELD: {"target": _target(3.2)},
+    **({} if IN_BF16 else {"fp32": {"precision": "float32"}}),
+    f"{HELD}, {KEPT:,} tokens kept": {"kept": KEPT, "target": _target(5.0)},
     "int8": {"precision": "int8"},
     f"int8, {KEPT:,} tokens kept": {"precision": "int8", "kept": KEPT, "target": _target(8.0)},
-    f"{WIDE}, from frames": {"frames": 64},
-    f"{WIDE}, 8 clips at once; naive: fast, one by one": {
+    f"{HELD}, from frames": {"frames": 64},
+    f"{HELD}, 8 clips at once; naive: fast, one by one": {
         "clips": 8,
         "one_by_one": True,
         "target": Target(speed=3.0),
@@ -112,7 +114,7 @@ def build(
         return model.generate(**inputs, max_new_tokens=new_tokens, num_beams=BEAMS)
 
     def naive() -> Tensor:
-        low = LOW and held is not Precision.float32
+        low = IN_BF16 and held is not Precision.float32
         with torch.autocast(device.type, torch.bfloat16) if low else nullcontext():
             return search(plain, **given)
 

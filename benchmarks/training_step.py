@@ -41,17 +41,18 @@ CHECK = {
     "clips": 2, "frames": 5, "vision": TINY, "language": TINY_LANGUAGE, "pixels": 42,
     "dtype": "float32", "dropout": 0.0,
 }  # fmt: skip
-LOW = "bf16" if the_dtype() == "bfloat16" else "fp32"
-THIRD = Target(speed=3.0, memory=0.6) if LOW == "bf16" else None  # it was set for bfloat16
+IN_BF16 = the_dtype() == "bfloat16"
+DTYPE = "bf16" if IN_BF16 else "fp32"
+THIRD = Target(speed=3.0, memory=0.6) if IN_BF16 else None  # it was set for bfloat16
 SHAPES = {
-    f"stage 2, 2 clips of 8 frames, {LOW}": {
+    f"stage 2, 2 clips of 8 frames, {DTYPE}": {
         "clips": 2, "frames": 8, "language": LANGUAGE, "target": THIRD,
     },
-    f"stage 2, 2 clips of 64 frames, {LOW}": {
+    f"stage 2, 2 clips of 64 frames, {DTYPE}": {
         "clips": 2, "frames": 64, "language": LANGUAGE, "naive": False,
     },
-    f"stage 1, 4 clips of 8 frames, {LOW}": {"clips": 4, "frames": 8, "target": THIRD},
-    f"stage 1, 4 clips of 64 frames, {LOW}": {"clips": 4, "frames": 64, "naive": False},
+    f"stage 1, 4 clips of 8 frames, {DTYPE}": {"clips": 4, "frames": 8, "target": THIRD},
+    f"stage 1, 4 clips of 64 frames, {DTYPE}": {"clips": 4, "frames": 64, "naive": False},
 }  # fmt: skip
 
 

@@ -198,7 +198,10 @@ def make_ready(
     precision: Precision | None,
     kept_tokens: Iterable[int] | None,
 ) -> None:
-    """Bring the language model's weights into a precision, in the form its device wants them."""
+    """Bring a model's weights into a precision, in the form its device translates fastest with.
+
+    On a CPU it can neither be trained nor saved afterwards.
+    """
     from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
     from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
     from sign2gpt.model.precision import Precision

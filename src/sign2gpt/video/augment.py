@@ -101,7 +101,7 @@ class ClipAugment:
             into = augmented[start : start + at_once]
             count = len(into)
             if colour is not None:
-                matrix, offset = (part.expand(count, -1, -1) for part in colour)
+                matrix, offset = (one.expand(count, -1, -1) for one in colour)
                 planes = sampled.contiguous().view(count, 3, -1).float()
                 sampled = torch.baddbmm(offset, matrix, planes, out=levels[:count])
             if sampled.dtype != torch.uint8:

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 from sign2gpt.errors import UserError
 
 # The common planar format, of either range. Scaled as it is and then turned to RGB, it goes by
-# FFmpeg's vectorised ways: a third of the time of both at once, and without that way's cast of one
-# grey level in green and red.
+# FFmpeg's vectorised ways: less than half the time of both at once, and without that way's cast of
+# up to 1.6 levels.
 _PLANAR = ("yuv420p", "yuvj420p")
 
 # (height, width), or what gives it from the displayed (height, width); None: as stored.
