@@ -27,9 +27,7 @@ from sign2gpt.translate import make_ready
 TINY = {"vocab_size": 50, "d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4}
 CHECK = {"precision": "float32", "language": TINY, "new_tokens": 12}
 KEPT = 5000  # tokens; PHOENIX14T has 2,887 words
-IN_BF16 = (
-    the_dtype() == "bfloat16"
-)  # what is held against textbook code, and that code's own products
+IN_BF16 = the_dtype() == "bfloat16"  # textbook code's products, and the weights we hold
 HELD = "bf16" if IN_BF16 else "16 bits"
 NEW_TOKENS = 63 if IN_BF16 else 15  # textbook code takes over a second for each in float32
 TITLE = f"Beam search, 4 beams, {NEW_TOKENS} tokens, XGLM-564M's shape, 32 sign tokens a clip"
