@@ -85,7 +85,7 @@ class Translator:
         """Load a trained model's folder.
 
         On a CPU the model is laid out for generation alone: it can neither be trained nor saved
-        then.
+        then, nor brought to another dtype or device.
 
         Args:
             folder: the model's folder.
@@ -200,23 +200,31 @@ def make_ready(
 ) -> None:
     """Bring a model's weights into a precision, in the form its device translates fastest with.
 
-    On a CPU it can neither be trained nor saved afterwards.
+    It cannot be trained afterwards; on a CPU neither saved, nor brought to another dtype or device.
+
+    Args:
+        precision: None = as the model is.
+        kept_tokens: ids of the only tokens to be said; None = all.
     """
     from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
     from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
     from sign2gpt.model.precision import Precision
     from sign2gpt.model.quantise import hold_language_model
 
+    model.requires_grad_(False)
     in_8_bits = precision is Precision.int8
     bitsandbytes_only = precision is Precision.nf4 or (in_8_bits and not Int8Linear.possible())
-    if not torch.cuda.is_available() and not bitsandbytes_only:
+    if torch.cuda.is_available() or bitsandbytes_only:
         if precision is not None:
-            model.to(wide_dtype(precision))
-        lay_out(model.decoder, precision or Precision.float32, kept_tokens)
+            model.to(precision.dtype)
+            hold_language_model(model, precision)
+        if kept_tokens is not None:
+            keep_tokens(model.decoder, kept_tokens, plain_linear)
+    else:
+        if precision is None:
+            in_16_bits = model.dtype == torch.bfloat16
+            precision = Precision.bfloat16 if in_16_bits else Precision.float32
+        model.to(wide_dtype(precision))
+        lay_out(model.decoder, precision, kept_tokens)
+    if not torch.cuda.is_available():
         model.spatial_model.reader.keep_ready()
-        return
-    if precision is not None:
-        model.to(precision.dtype)
-        hold_language_model(model, precision)
-    if kept_tokens is not None:
-        keep_tokens(model.decoder, kept_tokens, plain_linear)

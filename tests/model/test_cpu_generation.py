@@ -16,6 +16,7 @@ from sign2gpt.model.cpu_generation import (
     wide_dtype,
 )
 from sign2gpt.model.precision import Precision
+from sign2gpt.translate import make_ready
 
 TOKENS = torch.tensor([[2, 5, 6, 7], [2, 9, 8, 4]])
 # Standard deviation of the logits' error over theirs, against float32, of tiny random models.
@@ -75,8 +76,53 @@ def test_products_of_any_rows(kind, biased, rows):
     bias, inputs = torch.randn(24) if biased else None, torch.randn(*rows, 16)
     wanted = torch.nn.functional.linear(inputs, weight, bias)
     torch.testing.assert_close(kind(weight, bias)(inputs), wanted, atol=1e-5, rtol=1e-5)
-    weight[3, 4] = 1e6
-    assert not HalfLinear.possible(weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = kind(weight, bias)(inputs.bfloat16())
+    torch.testing.assert_close(found.float(), wanted, atol=0.2, rtol=0.02)
+
+
+@pytest.fixture
+def no_bfloat16(monkeypatch):
+    """A CPU that does not multiply in bfloat16."""
+    monkeypatch.setattr("sign2gpt.model.cpu_generation.fast_bf16", lambda device: False)
+
+
+@pytest.mark.skipif(not HalfLinear.possible(torch.ones(1)), reason="no such product here")
+def test_what_float16_cannot_hold_stays_in_float32(model, no_bfloat16):
+    layer = model.decoder.language_model.base_model.layers[0]
+    wide = next(part for part in layer.modules() if type(part) is torch.nn.Linear)
+    with torch.no_grad():
+        wide.weight[3, 4] = 1e6
+        wanted = model(**signs(), decoder_input_ids=TOKENS).logits
+        given = laid_out(model, Precision.bfloat16)
+        logits = given(**signs(), decoder_input_ids=TOKENS).logits
+    assert sum(isinstance(part, FewRowsLinear) for part in given.modules()) == 1
+    assert (logits - wanted).std() < ERROR[Precision.bfloat16] * wanted.std()
+
+
+@pytest.mark.parametrize("fbgemm", [True, False])
+def test_16_bits_take_16_bits(model, fbgemm, no_bfloat16, monkeypatch):
+    """Also of a model saved in them, and where the library for them is missing."""
+    if fbgemm and not HalfLinear.possible(torch.ones(1)):
+        pytest.skip("this torch has no such product")
+    monkeypatch.setattr("sign2gpt.model.cpu_generation._fbgemm", lambda: fbgemm)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for saved, precision in ((torch.float32, Precision.bfloat16), (torch.bfloat16, None)):
+        given = copy.deepcopy(model).to(saved)
+        make_ready(given, precision, None)
+        blocks = given.decoder.language_model.base_model.layers
+        if fbgemm:
+            assert any(isinstance(part, HalfLinear) for part in blocks.modules())
+        large = [weight for weight in blocks.parameters() if weight.dim() > 1]
+        assert all(weight.dtype == torch.bfloat16 for weight in large)
+
+
+def test_a_model_made_ready_cannot_be_trained(model, clips):
+    make_ready(model, None, None)
+    frames, num_frames = clips(5, 3)
+    output = model(pixel_values=frames, num_frames=num_frames, labels=TOKENS)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        output.loss.backward()
 
 
 @pytest.mark.skipif(not PackedLinear.possible(), reason="this CPU does not multiply in bfloat16")

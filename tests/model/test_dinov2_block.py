@@ -84,7 +84,7 @@ def test_bfloat16_is_no_further_off_than_autocast(grad, tiny_config, awaken, cli
 
 def test_changed_weights_are_read(tiny_config, awaken, clips):
     """After a step, a load, a move and a merge, nothing made ready before is read again."""
-    spatial = awaken(SpatialModel(tiny_config(None))).eval()
+    spatial = awaken(SpatialModel(tiny_config(None))).eval().requires_grad_(False)
     frames, _ = clips(4)
     layer = spatial.backbone.encoder.layer
     changes = [
@@ -107,6 +107,20 @@ def test_changed_weights_are_read(tiny_config, awaken, clips):
             )
         moved = spatial.bfloat16()(frames)
         assert moved.dtype == torch.bfloat16
+
+
+def test_an_optimisers_fused_steps_are_seen(tiny_config, awaken, clips):
+    """They change weights without torch's counting it."""
+    spatial = awaken(SpatialModel(tiny_config(None, train_backbone=True))).eval()
+    optimiser = torch.optim.AdamW(spatial.parameters(), lr=0.1, fused=True)
+    frames, _ = clips(4)
+    for _ in range(3):
+        with torch.no_grad():
+            wanted = spatial.norm(spatial.projection(features(spatial, frames)))
+            torch.testing.assert_close(spatial(frames), wanted, atol=1e-4, rtol=1e-4)
+        copy.deepcopy(spatial)  # nothing kept belongs to a graph
+        spatial(frames).square().sum().backward()
+        optimiser.step()
 
 
 def test_a_backbone_that_learns_gets_its_gradients(tiny_config, clips):

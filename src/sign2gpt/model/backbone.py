@@ -237,14 +237,12 @@ class ClassTokenReader:
     def _positions(self, tokens: Tensor, height: int, width: int) -> Tensor:
         """The position table for this frame size, kept while it is frozen."""
         embeddings = self.backbone.embeddings
-        if torch.is_grad_enabled():
-            return embeddings.interpolate_pos_encoding(tokens, height, width)
         table = embeddings.position_embeddings
-        if table.is_inference():  # nobody counts its changes
+        if table.requires_grad or table.is_inference():  # nobody counts its changes
             return embeddings.interpolate_pos_encoding(tokens, height, width)
         key = (height, width, table.dtype, table.device, table.data_ptr(), table._version)
         if self._interpolated is None or self._interpolated[0] != key:
-            with torch.inference_mode(False):
+            with torch.inference_mode(False), torch.no_grad():  # training may use it later
                 positions = embeddings.interpolate_pos_encoding(tokens, height, width)
             # Held, so that another table cannot come to lie where this one was.
             self._interpolated = (key, table.detach(), positions)

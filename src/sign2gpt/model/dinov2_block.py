@@ -24,10 +24,11 @@ Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
 
 class ReadyBlocks:
-    """The blocks of a DINOv2, each made ready at its first call and whenever its weights change.
+    """The blocks of a DINOv2, each made ready at its first call and kept while all that it is made
+    of is frozen: an optimiser's fused step changes weights without torch's counting it.
 
-    A change is seen by torch's count of them, which leaves out what is written through `.data`:
-    call `forget` after that.
+    A change of frozen weights is seen by that count, which leaves out what is written through
+    `.data`: call `forget` after that.
     """
 
     def __init__(self, blocks: nn.ModuleList):
@@ -37,7 +38,8 @@ class ReadyBlocks:
 
     @torch.no_grad()
     def keep_alone(self) -> None:
-        """Make every block ready for good, and give up the weights that it was made of."""
+        """Make every block ready for good, and give up the weights that it was made of: it can
+        then neither be trained nor saved, nor brought to another dtype or device."""
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             self._alone.append(ReadyBlock(block, block.norm1.weight.dtype, True, index == last))
@@ -55,10 +57,10 @@ class ReadyBlocks:
 
         Inside autocast products are in its dtype, as elsewhere.
         """
-        if self._alone:
-            return self._alone[index](tokens)
         cast = autocast_dtype(tokens.device)
         with no_autocast(tokens.device):
+            if self._alone:
+                return self._alone[index](tokens)
             return self._block(index, cast or tokens.dtype, class_token_alone)(tokens)
 
     def _block(self, index: int, dtype: torch.dtype, class_token_alone: bool) -> "ReadyBlock":
@@ -67,9 +69,8 @@ class ReadyBlocks:
         learning = {weight for part in parts for weight in part.parameters()}
         merge = not torch.is_grad_enabled() and not any(part.drops for part in parts)
         read = [weight for weight in block.parameters() if merge or weight not in learning]
-        learns = torch.is_grad_enabled() and any(weight.requires_grad for weight in read)
-        if learns or any(weight.is_inference() for weight in read):
-            # With its weights' gradients, or of weights whose changes nobody counts: for this call.
+        if any(weight.requires_grad or weight.is_inference() for weight in read):
+            # Of weights whose changes nobody counts, or with their gradients: for this call.
             return ReadyBlock(block, dtype, merge, class_token_alone)
         known, kind = self._ready.get(index), (dtype, merge, class_token_alone)
         if known is None or known[0] != kind or not _same(known[1], read):
