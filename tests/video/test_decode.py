@@ -164,6 +164,24 @@ def test_scaling_smooths_and_keeps_the_colours(tmp_path: Path, pixels: str) -> N
     assert np.abs(off).mean() < 2
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p"])
+def test_a_shrunk_picture_keeps_its_fine_colours(tmp_path: Path, pixels: str) -> None:
+    picture = np.full((240, 320, 3), 110, np.uint8)
+    picture[40:200:6, :, 0] = picture[41:200:6, :, 0] = 230
+    picture[:, 60:260:6, 2] = picture[:, 61:260:6, 2] = 20
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, pixels
+        frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    whole = Image.fromarray(read_clip(path, size=None).frames[0])
+    plain = np.asarray(whole.resize((160, 120), Image.Resampling.BOX)).astype(int)
+    off = read_clip(path, size=(120, 160)).frames[0] - plain
+    assert np.abs(off.mean(axis=(0, 1))).max() < 0.7  # rounded twice
+    assert np.abs(off).mean() < 1.5
+
+
 def test_folder_in_natural_order(tmp_path: Path, read_numbers: Numbers) -> None:
     folder = write_folder(tmp_path / "frames", 12)
     (folder / "notes.txt").write_text("not a frame")

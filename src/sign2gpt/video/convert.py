@@ -14,10 +14,11 @@ from PIL import Image, ImageOps
 
 from sign2gpt.errors import UserError
 
-# The common planar format, of either range. Scaled as it is and then turned to RGB, it goes by
-# FFmpeg's vectorised ways: less than half the time of both at once, and without that way's cast of
-# up to 1.6 levels.
-_PLANAR = ("yuv420p", "yuvj420p")
+# The common planar formats, of either range, and those with as many colours as pixels. Scaled as
+# they are and then turned to RGB, pictures go by FFmpeg's vectorised ways: faster than both at
+# once, and nearer to the exact picture. Where the colours, half as many each way, are enough for
+# every pixel of a smaller picture, they are scaled to as many.
+_PLANAR = {"yuv420p": "yuv444p", "yuvj420p": "yuvj444p"}
 
 # (height, width), or what gives it from the displayed (height, width); None: as stored.
 Size = tuple[int, int] | Callable[[int, int], tuple[int, int]] | None
@@ -40,8 +41,11 @@ class FrameConverter:
         transparent = any(component.is_alpha for component in frame.format.components)
         # Antialiased. Clips are read side by side; within one, threads cost more than they give.
         options: dict[str, Any] = {"interpolation": "AREA", "threads": 1}
-        if frame.format.name in _PLANAR and (frame.height, frame.width) != (height, width):
-            frame = self.scaler.reformat(frame, width, height, frame.format.name, **options)
+        name = frame.format.name
+        if name in _PLANAR and (frame.height, frame.width) != (height, width):
+            enough = 2 * height <= frame.height and 2 * width <= frame.width
+            planar = _PLANAR[name] if enough else name
+            frame = self.scaler.reformat(frame, width, height, planar, **options)
         pixel_format = "rgba" if transparent else "rgb24"
         image = self.reformatter.reformat(frame, width, height, pixel_format, **options)
         image = image.to_ndarray()
