@@ -178,7 +178,7 @@ def test_a_shrunk_picture_keeps_its_fine_colours(tmp_path: Path, pixels: str) ->
     whole = Image.fromarray(read_clip(path, size=None).frames[0])
     plain = np.asarray(whole.resize((160, 120), Image.Resampling.BOX)).astype(int)
     off = read_clip(path, size=(120, 160)).frames[0] - plain
-    assert np.abs(off).mean() < 1.5
+    assert np.abs(off).mean() < 6  # 14 with half as many colours
 
 
 def test_folder_in_natural_order(tmp_path: Path, read_numbers: Numbers) -> None:
