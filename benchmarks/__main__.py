@@ -37,11 +37,11 @@ def main() -> None:
             rows[row][name] = measure(row, name, rates)
             print(row, _line(name, rows[row][name]), flush=True)
     if not chosen.dry:
-        save(here, rates, rows)
+        save(here, rows)
         PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def save(here: dict[str, Any], rates: dict[str, float], rows: dict[str, Any]) -> None:
+def save(here: dict[str, Any], rows: dict[str, Any]) -> None:
     """Write results/MACHINE.json; what was not measured now keeps its figures, if it was on the
     same machine, with the same torch and threads."""
     words = (here["cpu"], here["cores"], "cores", *here["instructions"])
@@ -55,7 +55,7 @@ def save(here: dict[str, Any], rates: dict[str, float], rows: dict[str, Any]) ->
         merged[row] = {name: shapes[name] for name in known if name in shapes}
     for found in (found for shapes in rows.values() for found in shapes.values()):
         found["date"] = date.today().isoformat()
-    content = {"machine": here, "rates": rates, "rows": merged}
+    content = {"machine": here, "rows": merged}
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -70,13 +70,13 @@ def with_tables(page: str) -> str:
 
 
 def _tables(content: dict[str, Any]) -> str:
-    here, rates = content["machine"], content["rates"]
+    here = content["machine"]
     chip = here["gpu"] or f"{here['cpu']}, {here['cores']} cores, {here['threads']} threads"
     lines = [
         f"\n### {chip}\n",
         f"{' '.join(here['instructions'])}; torch {here['torch']}; matmul "
-        f"{rates['float32'] / 1e9:,.0f} GFLOP/s in float32, {rates['bfloat16'] / 1e9:,.0f} in "
-        f"bfloat16; memory {rates['bytes'] / 1e9:,.0f} GB/s.\n",
+        f"{_rate(content, 'float32')} GFLOP/s in float32, {_rate(content, 'bfloat16')} in "
+        f"bfloat16; memory {_rate(content, 'bytes')} GB/s.\n",
     ]
     for row, shapes in content["rows"].items():
         lines += [
@@ -88,6 +88,15 @@ def _tables(content: dict[str, Any]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _rate(content: dict[str, Any], kind: str) -> str:
+    """Of the machine in the runs that the rows are from, in units of 1e9 a second."""
+    found = [
+        shape["rates"][kind] / 1e9 for row in content["rows"].values() for shape in row.values()
+    ]
+    low, high = f"{min(found):,.0f}", f"{max(found):,.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _line(name: str, found: dict[str, Any]) -> str:

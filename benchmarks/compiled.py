@@ -44,6 +44,8 @@ def main() -> None:
     device = the_device()
     config = Sign2GPTConfig(vision_config=published_config(VISION))
     spatial = SpatialModel(config).to(device)
+    for weight in spatial.frozen_parameters():
+        weight.requires_grad_(False)
     pictures = torch.randn(FRAMES, 3, 224, 224, device=device)
     encoder = SignEncoder(config).to(device)
     features = torch.randn(CLIPS * TOKENS, config.sign_hidden_size, device=device)

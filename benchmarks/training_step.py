@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Dinov2Config, PreTrainedConfig, XGLMConfig
 
-from benchmarks.frames import TINY, VISION, operations, textbook
+from benchmarks.frames import TINY, VISION, operations, plain_signs, textbook
 from benchmarks.harness import STATUS, Case, Target, Work, the_dtype
 from sign2gpt.model import (
     Sign2GPTConfig,
@@ -153,11 +153,8 @@ def _ours(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def _plain(model: nn.Module, batch: Batch) -> Tensor:
-    spatial = model.spatial_model
+    signs, mask = plain_signs(model, batch.pictures, batch.lengths)
     with textbook():
-        images = spatial.normalise(batch.pictures)
-        read = spatial.backbone(pixel_values=images).pooler_output
-        signs, mask = model.sign_encoder(spatial.norm(spatial.projection(read)), batch.lengths)
         if not hasattr(model, "decoder"):
             _, presence = model.pseudo_gloss_head(signs, mask)
             return model.pseudo_gloss_head.loss(presence, batch.labels)

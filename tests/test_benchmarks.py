@@ -65,11 +65,11 @@ def test_figures_of_another_machine_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "RESULTS", tmp_path)
     here = {"cpu": "A", "cores": 2, "instructions": ["avx2"], "gpu": None, "threads": 2}
     first, second = list(import_module("benchmarks.sign_encoder").SHAPES)[:2]
-    main.save(here, {}, {"sign_encoder": {first: {"fast_seconds": 1.0}}})
-    main.save(here, {}, {"sign_encoder": {second: {"fast_seconds": 2.0}}})
+    main.save(here, {"sign_encoder": {first: {"fast_seconds": 1.0}}})
+    main.save(here, {"sign_encoder": {second: {"fast_seconds": 2.0}}})
     (file,) = tmp_path.iterdir()
     assert list(json.loads(file.read_text())["rows"]["sign_encoder"]) == [first, second]
-    main.save(here | {"threads": 1}, {}, {"sign_encoder": {second: {"fast_seconds": 3.0}}})
+    main.save(here | {"threads": 1}, {"sign_encoder": {second: {"fast_seconds": 3.0}}})
     assert list(json.loads(file.read_text())["rows"]["sign_encoder"]) == [second]
-    main.save(here | {"instructions": []}, {}, {"sign_encoder": {first: {"fast_seconds": 4.0}}})
+    main.save(here | {"instructions": []}, {"sign_encoder": {first: {"fast_seconds": 4.0}}})
     assert len(list(tmp_path.iterdir())) == 2
