@@ -9,6 +9,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
 from sign2gpt.model.cpu_generation import (
     FewRowsLinear,
+    HalfEmbedding,
     HalfLinear,
     Int8Linear,
     PackedLinear,
@@ -58,7 +59,9 @@ def test_weights_published_in_16_bits_are_held_in_16_and_lose_nothing(model):
     given = laid_out(rounded)
     halves = sum(isinstance(part, HalfLinear) for part in given.modules())
     assert halves > 0 or "fbgemm" not in torch.backends.quantized.supported_engines
-    assert not any(isinstance(part, HalfLinear) for part in laid_out(model).modules())
+    kinds = (HalfLinear, HalfEmbedding)
+    assert not any(isinstance(part, kinds) for part in laid_out(model).modules())
+    assert halves == 0 or isinstance(given.get_input_embeddings(), HalfEmbedding)
     with torch.no_grad():
         wanted = rounded(**signs(), decoder_input_ids=TOKENS).logits
         logits = given(**signs(), decoder_input_ids=TOKENS).logits
@@ -180,6 +183,8 @@ def test_tokens_outside_the_vocabulary_are_refused(model):
 
 
 def test_an_untied_heads_weight_is_held_once(model):
-    head = laid_out(model, Precision.int8, kept=[2, 5, 6]).get_output_embeddings()
+    given = laid_out(model, Precision.int8, kept=[2, 5, 6])
+    head = given.get_output_embeddings()
+    halved = isinstance(given.get_input_embeddings(), HalfEmbedding)
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    assert (head.weight is None) == (not tied)
+    assert (head.weight is None) == (not tied or halved)

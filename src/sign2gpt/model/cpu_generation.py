@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory
 from sign2gpt.model.kept_tokens import MakeLinear, keep_tokens, plain_linear
@@ -149,6 +150,23 @@ class Int8Linear(nn.Module):
         return product.to(inputs.dtype).unflatten(0, inputs.shape[:-1])
 
 
+class HalfEmbedding(nn.Module):
+    """An embedding of any kind with its table (M, W) in float16; rows are made wide when read."""
+
+    def __init__(self, embedding: nn.Module):
+        super().__init__()
+        self.embedding = embedding
+        self.table = nn.Parameter(embedding.weight.half(), requires_grad=False)
+        embedding.register_parameter("weight", None)
+        embedding.padding_idx = None  # of the whole table; it is for gradients alone
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(*) -> (*, W) float32."""
+        rows = {"weight": F.embedding(tokens.flatten(), self.table).float()}
+        numbers = torch.arange(tokens.numel(), device=tokens.device)
+        return functional_call(self.embedding, rows, (numbers.view(tokens.shape),))
+
+
 class Computed(nn.Module):
     """Stands where a projection was that has been computed with others already."""
 
@@ -253,7 +271,8 @@ def lay_out(
 
     Args:
         decoder: on the CPU, in `wide_dtype`.
-        precision: of the blocks' and the head's weights; all else keeps its dtype.
+        precision: of the blocks' and the head's weights; all else keeps its dtype, but for a
+            float32 embedding, which is held in 16 bits unless it would lose by it in float32.
         kept_tokens: ids of the only tokens to be said (see `keep_tokens`); None = all.
 
     Raises:
@@ -265,7 +284,13 @@ def lay_out(
         keep_tokens(decoder, kept_tokens, make)
     else:
         decoder.head = make(head.weight, head.bias)
-    if head.weight is not decoder.language_model.get_input_embeddings().weight:
+    embedding = decoder.language_model.get_input_embeddings()
+    tied, table = head.weight is embedding.weight, embedding.weight
+    halved = table.dtype == torch.float32 and HalfLinear.possible(table)
+    halved = halved and (precision is not Precision.float32 or _same_in_half(table))
+    if halved:
+        decoder.language_model.set_input_embeddings(HalfEmbedding(embedding))
+    if halved or not tied:
         head.register_parameter("weight", None)  # nobody reads the whole head any more
     for layer in decoder.language_model.base_model.layers:
         layer.self_attn = LaidOutAttention(layer.self_attn, make)
@@ -286,8 +311,11 @@ def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:
 def _exact(weight: Tensor, bias: Tensor | None) -> nn.Module:
     if weight.dtype != torch.float32:
         return _in_16_bits(weight, bias)
-    exact = all(torch.equal(part.half().float(), part) for part in weight.split(_ROWS))
-    return _in_16_bits(weight, bias) if exact else FewRowsLinear(weight, bias)
+    return (_in_16_bits if _same_in_half(weight) else FewRowsLinear)(weight, bias)
+
+
+def _same_in_half(weight: Tensor) -> bool:
+    return all(torch.equal(part.half().float(), part) for part in weight.split(_ROWS))
 
 
 def _fbgemm() -> bool:
