@@ -26,6 +26,8 @@ def length_mask(num_tokens: Tensor, length: int) -> Tensor:
 def pad_clips(packed: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
     """Packed frames (N, D) -> zero-padded clips (B, T, D) and their mask (B, T).
 
+    Clips of one length share the memory of `packed`.
+
     Raises:
         UserError: a clip has no frame, or `num_frames` does not add up to N.
     """
