@@ -216,3 +216,25 @@ def test_ready_blocks_alone_give_the_same_and_hold_no_weight_twice(tiny_config, 
     blocks = spatial.backbone.encoder.layer
     linears = [part for part in blocks.modules() if isinstance(part, nn.Linear)]
     assert linears and all(part.weight is None for part in linears)
+
+
+@pytest.mark.parametrize(
+    "name", ["hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate"]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_frozen_models_dropout_acts_in_training_where_it_is_asked_for(
+    name, dtype, tiny_config, awaken, clips
+):
+    frames, _ = clips(4)
+    vision = tiny_config(None).vision_config
+    setattr(vision, name, 0.5)
+    for asked in (False, True):
+        config = tiny_config(
+            None, vision_config=vision, frozen_dropout=asked, spatial_lora_dropout=0.0
+        )
+        spatial = frozen(awaken(SpatialModel(config))).to(dtype)
+        for train in (True, False):
+            spatial.train(train)
+            first, second = (spatial(frames.to(dtype)) for _ in range(2))
+            assert torch.isfinite(first).all()
+            assert torch.equal(first, second) is not (asked and train)
