@@ -8,14 +8,16 @@ counts what is alive.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -31,7 +33,7 @@ _WIDE_ON_GPU = ("layer_norm", "softmax", "log_softmax", "logsumexp", "pow", "rsq
 
 
 class StandIn(TorchFunctionMode):
-    """Inside, the meta device does what a GPU ("cuda") or a CPU does."""
+    """Inside, tensors are made on the meta device, which does what a GPU ("cuda") or a CPU does."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -50,6 +52,9 @@ class StandIn(TorchFunctionMode):
             return _dropout(*args, **kwargs)
         if name == "scaled_dot_product_attention":
             return _attention(self.kind, *args, **kwargs)
+        if func in _device_constructors() and kwargs.get("device") is None:
+            # Not by `torch.device("meta")`, a second mode, which would be asked each time too.
+            kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)
 
 
@@ -107,6 +112,8 @@ def backward(loss: Tensor) -> None:
 class Live(TorchDispatchMode):
     """Inside, what is made on the meta device is counted for as long as it is alive.
 
+    Layers are alike, so most calls have been seen before: they are not worked out again.
+
     Args:
         kind: "cuda" or "cpu", what the meta device stands for.
         autocast: its dtype, if any.
@@ -122,10 +129,11 @@ class Live(TorchDispatchMode):
         self.now = self.peak = 0
         self._meaning = kind, autocast
         self._sizes = {tensor.untyped_storage()._cdata: None for tensor in known}
+        self._again: dict[tuple, Callable[[], Any]] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Live:
-        for context in (torch.device("meta"), meta_as(*self._meaning), StandIn(self._meaning[0])):
+        for context in (meta_as(*self._meaning), StandIn(self._meaning[0])):
             self._stack.enter_context(context)
         return super().__enter__()
 
@@ -136,16 +144,24 @@ class Live(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else (made,):
-            if isinstance(tensor, Tensor) and tensor.is_meta:
-                self._count(tensor.untyped_storage())
+        kwargs = kwargs or {}
+        call = func, _outline(args), _outline(tuple(kwargs.items()))
+        again = self._again.get(call)
+        with torch._C.DisableTorchFunction():  # what torch calls in turn is none of `StandIn`'s
+            made = func(*args, **kwargs) if again is None else again()
+        new = [self._count(one) for one in (made if isinstance(made, tuple | list) else (made,))]
+        if again is None and all(new):  # neither a view nor in place
+            self._again[call] = _maker(made)
         return made
 
-    def _count(self, storage: torch.UntypedStorage) -> None:
+    def _count(self, made: Any) -> bool:
+        """Whether it is new, and fills its storage; an output that is left out does."""
+        if not isinstance(made, Tensor) or not made.is_meta:
+            return made is None
+        storage = made.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         if key in self._sizes:
-            return
+            return False
 
         def gone(_: Any) -> None:
             del self._sizes[key]
@@ -154,3 +170,24 @@ class Live(TorchDispatchMode):
         self._sizes[key] = weakref.ref(storage, gone)
         self.now += size
         self.peak = max(self.peak, self.now)
+        return size == made.nbytes
+
+
+def _outline(value: Any) -> Any:
+    """All of an argument that the outlines of an operation's new tensors depend on."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype, value.is_meta
+    if isinstance(value, tuple | list):
+        return tuple([_outline(one) for one in value])
+    return type(value), value  # 1, 1.0 and True are equal, and make other dtypes
+
+
+def _maker(made: Any) -> Callable[[], Any]:
+    """What makes tensors of the same outlines."""
+    if made is None:
+        return lambda: None
+    if isinstance(made, tuple | list):
+        makers = [_maker(one) for one in made]
+        return lambda: tuple([make() for make in makers])
+    outline = made.shape, made.stride()
+    return partial(torch.empty_strided, *outline, dtype=made.dtype, device="meta")
