@@ -84,7 +84,7 @@ def step(again: str = "") -> None:
         optimizer.step()
 
     run()  # gradients and moments are there from the second step on
-    model.spatial_model.reader.blocks.forget()
+    model.spatial_model.reader.forget()
     before, most = _resident(run)
     counted = count_step(given, bare, CLIPS, SHORT, kind="cpu")
     peak = max(counted.forward, counted.backward) - frames.nbytes

@@ -11,7 +11,9 @@ import torch.nn.functional as functional
 from torch.profiler import ProfilerActivity, profile
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
+from sign2gpt.data.collator import ClipCollator
 from sign2gpt.errors import UserError
+from sign2gpt.model.head_loss import TARGETS_AT_ONCE
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
@@ -28,6 +30,7 @@ from sign2gpt.train.sizes import (
     _image_size,
     count_step,
     count_translation,
+    on_meta,
     plan,
 )
 
@@ -138,34 +141,66 @@ def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
 def test_a_step_takes_what_a_real_step_takes(
     stage: str, bf16: bool, recompute: bool, tmp_path: Path
 ) -> None:
+    check_against_a_real_step(stage, "video", CLIPS, bf16, recompute, tmp_path)
+
+
+@pytest.mark.parametrize("train_on", ["frame_tokens", "sign_features"])
+def test_a_step_on_stored_features_takes_what_a_real_step_takes(
+    train_on: str, tmp_path: Path
+) -> None:
+    clips = 3 * TARGETS_AT_ONCE // TEXT_TOKENS  # of so many targets as are counted at least
+    check_against_a_real_step("translate", train_on, clips, False, False, tmp_path)
+
+
+def check_against_a_real_step(
+    stage: str, train_on: str, clips: int, bf16: bool, recompute: bool, tmp_path: Path
+) -> None:
     """Against the real model's step with its dropout, as torch's allocator on the CPU sees it."""
-    settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}", "train_on=video"]
+    settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}", f"train_on={train_on}"]
     recipe = load_recipe(f"demo/{stage}", [*settings, f"training.bf16={bf16}"])
     if stage == "pretrain":
         model = Sign2GPTForPseudoGlossPretraining(model_config(recipe, PSEUDO_GLOSSES))
         model.pseudo_gloss_head.prototypes.normal_()
-        labels = {"pseudo_gloss_labels": torch.zeros(CLIPS, PSEUDO_GLOSSES)}
+        labels = {"pseudo_gloss_labels": torch.zeros(clips, PSEUDO_GLOSSES)}
     else:
         model = Sign2GPTForConditionalGeneration(model_config(recipe))
-        labels = {"labels": torch.zeros(CLIPS, TEXT_TOKENS, dtype=torch.int64)}
-    on_meta = type(model)(model.config).to("meta")
-    for one in (model.train(), on_meta):
+        labels = {"labels": torch.zeros(clips, TEXT_TOKENS, dtype=torch.int64)}
+    bare = type(model)(model.config).to("meta")
+    for one in (model.train(), bare):
+        if train_on == "sign_features":
+            one.freeze(spatial=True, sign_encoder=True)
         if recompute:
             one.activation_checkpointing_enable()
-    counted = count_step(recipe, on_meta, CLIPS, FRAMES, kind="cpu")
-    frames = torch.zeros(counted.shapes["frames (N, 3, h, h) uint8"], dtype=torch.uint8)
+    counted = count_step(recipe, bare, clips, FRAMES, kind="cpu")
+    # As datasets give them: 6 x 6 patches and the class token; stored tokens are in float16.
+    clip = {
+        "video": {"pixel_values": torch.zeros(FRAMES, 3, 84, 84, dtype=torch.uint8)},
+        "frame_tokens": {"frame_tokens": torch.zeros(FRAMES, 37, 128, dtype=torch.float16)},
+        "sign_features": {"sign_features": torch.zeros(FRAMES // 2, 256)},
+    }[train_on]
+    batch = ClipCollator()([clip] * clips)
+    held = sum(values.nbytes for values in batch.values())
     for weight in model.parameters():
         weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
 
     def forward() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return model(frames, torch.full((CLIPS,), FRAMES), **labels).loss
+            return model(**batch, **labels).loss
 
     loss, kept, most = bytes_of(forward)
     _, _, back = bytes_of(loss.backward)
     real = (kept, most, kept + back)
-    expected = [taken + frames.nbytes for taken in real]
+    expected = [taken + held for taken in real]
     assert [counted.kept, counted.forward, counted.backward] == pytest.approx(expected, rel=0.03)
+
+
+def test_a_second_count_is_as_the_first(tmp_path: Path) -> None:
+    """Nothing that the model keeps is left out of it, such as positions of another size."""
+    settings = ["train_on=video", "processor.image_size=70"]
+    places = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}"]
+    recipe = load_recipe("demo/translate", [*places, *settings])
+    model = on_meta(recipe)
+    assert count_step(recipe, model, 1, 4) == count_step(recipe, model, 1, 4)
 
 
 def test_a_gpus_dropout_keeps_a_byte_a_value_and_its_attention_no_weights() -> None:

@@ -57,6 +57,9 @@ class FrameReader(Protocol):
     def keep_ready(self) -> None:
         """Keep what translation needs alone: it can neither be trained nor saved afterwards."""
 
+    def forget(self) -> None:
+        """Make anew what is kept between two calls."""
+
 
 def frozen_copy(config: PreTrainedConfig, keep_dropout: bool) -> PreTrainedConfig:
     """A frozen model's configuration, its own dropout off unless asked for."""
@@ -227,6 +230,10 @@ class ClassTokenReader:
     def keep_ready(self) -> None:
         self.blocks.keep_alone()
 
+    def forget(self) -> None:
+        self.blocks.forget()
+        self._interpolated = None
+
     def _embed(self, frames: Tensor) -> Tensor:
         embeddings = self.backbone.embeddings
         patches = embeddings.patch_embeddings(frames)
@@ -293,6 +300,9 @@ class WholeReader:
 
     def keep_ready(self) -> None:
         """Nothing: it is read as it is."""
+
+    def forget(self) -> None:
+        """Nothing: it keeps nothing."""
 
 
 def _blocks(backbone: PreTrainedModel) -> nn.ModuleList:

@@ -1,7 +1,7 @@
 """How large a recipe's run is, found on the meta device: no weights, no download.
 
-Shapes: B clips, N frames of all clips, h pixels, T sign tokens, D sign width, L text tokens, W
-language model's width, M vocabulary, V pseudo-glosses.
+Shapes: B clips, N frames of all clips, h pixels, P tokens of a frame, C frame width, T sign tokens,
+D sign width, L text tokens, W language model's width, M vocabulary, V pseudo-glosses.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 # What a clip is taken to be where the store is not there yet: PHOENIX14T's are as long.
 FRAMES, TEXT_TOKENS, PSEUDO_GLOSSES = 64, 24, 2_533
 CARDS = (8, 12, 24, 80)  # GB of memory that GPUs have
+_FRAMES = {
+    "pixel_values": "frames (N, 3, h, h) uint8",
+    "frame_tokens": "frame tokens (N, P, C) float16",
+}
 _MARGIN = 0.9  # of a card; the rest is the driver's, and lost between blocks
 
 
@@ -222,21 +226,19 @@ def count_step(
         for weight in model.decoder.frozen_parameters():
             if weight.dim() > 1:  # 8 and 4 bits are made 16 for a product
                 weight.data = weight.data.to(recipe.language_precision.dtype)
-    if hasattr(model.spatial_model.reader, "blocks"):
-        model.spatial_model.reader.blocks.forget()
+    sizes = _batch_sizes(recipe, model, clips, frames)
+    model.spatial_model.reader.forget()
     weights = [*model.parameters(), *model.buffers()]
     for weight in model.parameters():
         weight.grad = torch.zeros_like(weight) if weight.requires_grad else None
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     dtype = torch.bfloat16 if recipe.training.get("bf16") else None
     shapes: dict[str, tuple[int, ...]] = {}
+    num_frames = torch.full((clips,), frames)
     model.train()
     with Live(kind, dtype, [*weights, *gradients]) as live:
-        size = _image_size(recipe)
-        pixels = torch.empty(
-            clips * frames, 3, size, size, dtype=torch.uint8
-        )  # held by the trainer
-        loss = _loss(recipe, model, clips, pixels, shapes)
+        batch = {name: torch.empty(size, dtype=of) for name, (size, of) in sizes.items()}
+        loss = _loss(recipe, model, batch, num_frames, shapes)  # the trainer holds the batch
         kept, forward = live.now, live.peak
         live.peak = live.now
         backward(loss)
@@ -272,23 +274,39 @@ def count_translation(
     return held - (each - min(each, precision.bytes_each)) * _matrices(model)[0], live.peak
 
 
+def _batch_sizes(
+    recipe: Recipe, model: Sign2GPTPreTrainedModel, clips: int, frames: int
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Shape and dtype of what the collator makes of such clips, by the model's names."""
+    if recipe.train_on is TrainOn.sign_features:
+        tokens = frames if model.config.downsample_after is None else -(-frames // 2)
+        return {
+            "sign_features": ((clips, tokens, model.config.sign_hidden_size), torch.float32),
+            "sign_mask": ((clips, tokens), torch.bool),
+        }
+    size = _image_size(recipe)
+    if recipe.train_on is TrainOn.video:
+        return {"pixel_values": ((clips * frames, 3, size, size), torch.uint8)}
+    with torch.device("meta"):
+        frame = torch.empty(1, 3, size, size, dtype=torch.uint8)
+        stored = model.spatial_model.frozen_tokens(frame)
+    return {"frame_tokens": ((clips * frames, *stored.shape[1:]), torch.float16)}
+
+
 def _loss(
     recipe: Recipe,
     model: Sign2GPTPreTrainedModel,
-    clips: int,
-    pixels: Tensor,
+    batch: dict[str, Tensor],
+    num_frames: Tensor,
     shapes: dict[str, tuple[int, ...]],
 ) -> Tensor:
     """The loss of such a batch, on the meta device; its shapes are noted."""
-    frames = len(pixels) // clips
     if recipe.train_on is TrainOn.sign_features:
-        tokens = frames if model.config.downsample_after is None else -(-frames // 2)
-        signs = torch.empty(clips, tokens, model.config.sign_hidden_size)
-        mask = torch.ones(clips, tokens, dtype=torch.bool)
+        signs, mask = batch["sign_features"], batch["sign_mask"]
     else:
-        shapes["frames (N, 3, h, h) uint8"] = tuple(pixels.shape)
-        lengths = torch.full((clips,), frames, device="cpu")
-        signs, mask = model.encode(pixel_values=pixels, num_frames=lengths)
+        ((name, given),) = batch.items()
+        shapes[_FRAMES[name]] = tuple(given.shape)
+        signs, mask = model.encode(**batch, num_frames=num_frames)
     shapes["sign features Z (B, T, D)"] = tuple(signs.shape)
     if recipe.stage is Stage.pretrain:
         presence = model.pseudo_gloss_head.presence(signs, mask)
@@ -296,6 +314,7 @@ def _loss(
         return nn.functional.binary_cross_entropy(
             presence.clamp(1e-6, 1 - 1e-6), torch.ones_like(presence)
         )
+    clips = len(signs)
     ids = torch.zeros(clips, TEXT_TOKENS, dtype=torch.int64)
     memory = model.decoder.remember(signs, mask)
     shapes["signs for the decoder (B, T, W)"] = tuple(memory.states.shape)
