@@ -50,7 +50,8 @@ def tables() -> None:
     print("|" + "---|" * 5)
     for size in XGLM:
         for kind in Precision:
-            weights, more = count_translation(recipe(size, f"language_precision={kind.value}"))
+            given = recipe(size, f"language_precision={kind.value}")
+            weights, more = count_translation(given, on_meta(given), FRAMES)
             parts = " | ".join(f"{part / 1e9:.2f}" for part in (weights, more, weights + more))
             print(f"| {size} | {kind.value} | {parts} |", flush=True)
 
@@ -111,10 +112,11 @@ def translate(kind: str) -> None:
             model.generate(frames, min_length=64, max_length=64)
 
     before, most = _resident(run)
+    counted = count_translation(given, on_meta(given), FRAMES, kind="cpu")
     print(f"translate, {kind}: {(before - bare) / 1e9:.2f} GB of weights, at most "
           f"{(most - bare) / 1e9:.2f}, while it is made ready {ready / 1e9:.2f}; this CPU "
           f"{'multiplies' if fast_bf16(torch.device('cpu')) else 'does not multiply'} in bfloat16; "
-          f"counted {sum(count_translation(given, kind='cpu')) / 1e9:.2f}", flush=True)  # fmt: skip
+          f"counted {sum(counted) / 1e9:.2f}", flush=True)  # fmt: skip
 
 
 def _resident(call) -> tuple[int, int]:

@@ -45,10 +45,11 @@ PAPER = [name for name in SHIPPED if not name.startswith("demo")]
 def count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many recipes' steps are of one size: it is counted once."""
 
-    def translated(recipe: Recipe) -> tuple[float, int]:
-        key = f"{recipe.stage} {recipe.language} {recipe.language_precision} {_image_size(recipe)}"
+    def translated(recipe: Recipe, model: Any, frames: int) -> tuple[float, int]:
+        what = (recipe.stage, recipe.language, recipe.language_precision, _image_size(recipe))
+        key = f"{what} {frames}"
         if key not in TRANSLATED:
-            TRANSLATED[key] = count_translation(recipe)
+            TRANSLATED[key] = count_translation(recipe, model, frames)
         return TRANSLATED[key]
 
     def counted(recipe: Recipe, model: Any, *sizes: int) -> Step:
@@ -192,6 +193,25 @@ def check_against_a_real_step(
     real = (kept, most, kept + back)
     expected = [taken + held for taken in real]
     assert [counted.kept, counted.forward, counted.backward] == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("frames, beams", [(40, 4), (4, 16)], ids=["frames", "sentences"])
+def test_a_translation_takes_what_a_real_one_takes(
+    frames: int, beams: int, bf16: bool, tmp_path: Path
+) -> None:
+    """Against the real model's beam search, as torch's allocator on the CPU sees it."""
+    precision = "bfloat16" if bf16 else "float32"
+    settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}"]
+    recipe = load_recipe("demo/translate", [*settings, f"language_precision={precision}"])
+    model = Sign2GPTForConditionalGeneration(model_config(recipe)).eval()
+    model.to(recipe.language_precision.dtype)
+    weights, counted = count_translation(recipe, on_meta(recipe), frames, beams, 24, "cpu")
+    clip = torch.zeros(frames, 3, 84, 84, dtype=torch.uint8)
+    search = {"num_beams": beams, "min_length": 24, "max_length": 24}
+    _, _, most = bytes_of(lambda: model.generate(clip, **search))
+    assert counted == pytest.approx(most + clip.nbytes, rel=0.03)
+    assert weights == sum(weight.nbytes for weight in model.parameters())
 
 
 def test_a_second_count_is_as_the_first(tmp_path: Path) -> None:

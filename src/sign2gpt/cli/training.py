@@ -85,7 +85,7 @@ def _print_plan(recipe: Recipe) -> None:
         f"{planned.activations_gb:.1f} of activations, {planned.passing_gb:.1f} for a moment"
     )
     if planned.translation_gb:
-        print(f"        to translate a clip: {planned.translation_gb:.1f} GB")
+        print(f"        to translate one such clip: {planned.translation_gb:.1f} GB")
     for card, clips in planned.batches.items():
         held = f"a batch of {clips:,}" if clips else "not one clip"
         print(f"        a card of {card:>2} GB holds {held}")

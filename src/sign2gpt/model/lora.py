@@ -113,9 +113,10 @@ class AdaptedLinear(nn.Linear):
     @torch.no_grad()
     def merged(self) -> nn.Linear:
         """A plain linear layer that gives what this one gives in evaluation."""
-        plain = nn.Linear(self.in_features, self.out_features, device="meta")
         update = self.adapter.lora_b.float() @ self.adapter.down.float() * self.adapter.scale
         merged = (self.weight.float() + update).to(self.weight.dtype)
+        # Afterwards, as where sizes are counted the meta device's own weight seems to take memory.
+        plain = nn.Linear(self.in_features, self.out_features, device="meta")
         plain.weight, plain.bias = nn.Parameter(merged), self.bias
         return plain
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
 
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.data.store import is_store, open_store
+from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.spatial import FRAMES_AT_ONCE
@@ -43,14 +45,15 @@ class Plan:
         parameters: by component, (all, trainable).
         clips: of each split; empty where the store is not there yet.
         steps: optimiser steps of all epochs; 0 where the store is not there.
-        frames: sampled frames of the clip that shapes and activations are of: the mean of train.
+        frames: sampled frames of the clip that all else here is of: the mean of train's clips.
         shapes: of one batch of such clips on its way, by name.
         weights_gb: all weights, in GB: float32, but the language model's as the recipe has them.
         training_gb: the same with gradients and AdamW's two moments of what trains.
         activations_gb: what a GPU keeps for the backward pass of that batch.
         passing_gb: what is there for a moment only: what is computed again, or logits of a chunk.
         batches: the most such clips in a batch that a card of so many GB holds; 0 = not one.
-        translation_gb: what translating a clip with the model takes then; 0 of stage 1.
+        translation_gb: what translating one such clip takes then, 4 beams of 64 tokens; 0 of
+            stage 1.
         missing: what the run needs and is not here, a sentence each.
     """
 
@@ -123,7 +126,7 @@ def plan(recipe: Recipe) -> Plan:
         activations_gb=grown("kept", batch) / 1e9,
         passing_gb=(worst(batch) - grown("kept", batch)) / 1e9,
         batches={card: fits(card) for card in CARDS},
-        translation_gb=sum(count_translation(recipe)) / 1e9,
+        translation_gb=sum(count_translation(recipe, model, frames)) / 1e9,
         missing=missing(recipe),
     )
 
@@ -246,11 +249,17 @@ def count_step(
 
 
 def count_translation(
-    recipe: Recipe, frames: int = FRAMES, beams: int = 4, length: int = 64, kind: str = "cuda"
+    recipe: Recipe,
+    model: Sign2GPTPreTrainedModel,
+    frames: int,
+    beams: int = 4,
+    length: int = 64,
+    kind: str = "cuda",
 ) -> tuple[float, int]:
     """Bytes of the weights, and the most beside them while a clip is translated; 0 in stage 1.
 
     Args:
+        model: on the meta device; it is brought into the recipe's precision, vision included.
         frames: of the clip, sampled.
         length: tokens of the sentence, each beam's.
         kind: "cuda" or "cpu"; layers that `cpu_generation` lays out are not in the count.
@@ -258,17 +267,25 @@ def count_translation(
     if recipe.stage is Stage.pretrain:
         return 0.0, 0
     precision = recipe.language_precision
-    model = on_meta(recipe).eval().to(precision.dtype)
+    model.eval().to(precision.dtype)
+    model.spatial_model.reader.forget()
     size = _image_size(recipe)
     with Live(kind, None, [*model.parameters(), *model.buffers()]) as live, torch.no_grad():
         pixels = torch.empty(frames, 3, size, size, dtype=torch.uint8)
         signs, mask = model.encode(pixels, torch.tensor([frames], device="cpu"))
         memory = model.decoder.remember(signs, mask, keep=True)
-        ids = torch.zeros(beams, length, dtype=torch.int64)
-        seen = torch.ones(beams, 1, length, length, dtype=torch.bool)
-        features, cache = model.decoder(ids, memory, use_cache=True, attention_mask=seen)
+        # The sentence's last token, when the keys and values of the others are there.
+        cache = (BeamCache if kind == "cpu" else DynamicCache)(config=model.config.text_config)
+        for gated in model.decoder.gates:
+            width = gated.attention.head_dim
+            heads = gated.attention.k_proj.out_features // width
+            kept = signs.new_empty(beams, heads, length - 1, width)
+            cache.update(kept, kept, gated.index)
+        last = torch.zeros(beams, 1, dtype=torch.int64)
+        seen = torch.ones(beams, 1, 1, length, dtype=torch.bool)
+        features, _ = model.decoder(last, memory, cache, use_cache=True, attention_mask=seen)
         scores = model.decoder.logits(features[:, -1]).float().log_softmax(-1)
-    del cache, scores  # alive up to here, as in the search
+    del scores  # alive up to here, as in the search
     each = precision.dtype.itemsize
     held = each * sum(weight.numel() for weight in model.parameters())
     return held - (each - min(each, precision.bytes_each)) * _matrices(model)[0], live.peak
