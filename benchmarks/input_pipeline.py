@@ -1,9 +1,9 @@
 """A store's clips -> one augmented batch: decoded, sampled, augmented and collated, on one core.
 
 Naive is the textbook way: every frame decoded and turned into an RGB array, every sampled one
-resized and augmented on its own by PIL. The floor decodes the needed frames
-and does nothing with them. `python -m benchmarks.input_pipeline [CLIP ...]` prints where the time
-goes, for the drawn shapes or for clips of one's own.
+resized and augmented on its own by PIL. The floor decodes the needed frames and does nothing with
+them. `python -m benchmarks.input_pipeline [CLIP ...]` prints where the time goes, for the drawn
+shapes or for clips of one's own.
 """
 
 import atexit

@@ -1,4 +1,7 @@
-"""Pseudo-gloss head and its loss, forward and backward: against equations 2 to 5 as they stand."""
+"""Pseudo-gloss head and its loss, forward and backward.
+
+Naive is equations 2 to 5 as they stand, step by step over all prototypes.
+"""
 
 from typing import Any
 

@@ -64,12 +64,17 @@ def test_page_keeps_its_own_words_around_the_generated_part():
 def test_figures_of_another_machine_are_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "RESULTS", tmp_path)
     here = {"cpu": "A", "cores": 2, "instructions": ["avx2"], "gpu": None, "threads": 2}
-    first, second = list(import_module("benchmarks.sign_encoder").SHAPES)[:2]
-    main.save(here, {"sign_encoder": {first: {"fast_seconds": 1.0}}})
-    main.save(here, {"sign_encoder": {second: {"fast_seconds": 2.0}}})
+    row = import_module("benchmarks.sign_encoder")
+    first, second, third = list(row.SHAPES)[:3]
+
+    def took(seconds, title=row.TITLE):
+        return {"fast_seconds": seconds, "title": title}
+
+    main.save(here, {"sign_encoder": {first: took(1.0), third: took(1.0, "of before")}})
+    main.save(here, {"sign_encoder": {second: took(2.0)}})
     (file,) = tmp_path.iterdir()
     assert list(json.loads(file.read_text())["rows"]["sign_encoder"]) == [first, second]
-    main.save(here | {"threads": 1}, {"sign_encoder": {second: {"fast_seconds": 3.0}}})
+    main.save(here | {"threads": 1}, {"sign_encoder": {second: took(3.0)}})
     assert list(json.loads(file.read_text())["rows"]["sign_encoder"]) == [second]
-    main.save(here | {"instructions": []}, {"sign_encoder": {first: {"fast_seconds": 4.0}}})
+    main.save(here | {"instructions": []}, {"sign_encoder": {first: took(4.0)}})
     assert len(list(tmp_path.iterdir())) == 2

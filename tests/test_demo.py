@@ -20,6 +20,7 @@ from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
 from sign2gpt.evaluate.predict import translate_split
 from sign2gpt.model import Sign2GPTConfig, sources
+from sign2gpt.model.cpu_generation import Int8Linear
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,
@@ -275,6 +276,8 @@ def test_a_model_says_tokens_of_given_sentences_only(
         clip, *options, "--only-tokens-of", demo / "corpus", "--precision", "int8"
     )
     assert code == 0 and json.loads(out)[0]["text"]
+    given.write_text("日本\n", encoding="utf-8")
+    refused(translate(clip, "--only-tokens-of", given), "knows no character")
     given.write_text("\n", encoding="utf-8")
     refused(translate(clip, "--only-tokens-of", given), "no sentences")
 
@@ -284,6 +287,27 @@ def test_a_model_made_ready_for_generation_is_not_saved(demo: Path, tmp_path: Pa
     with pytest.raises(UserError, match="cannot be saved"):
         translator.model.save_pretrained(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_precision_may_be_a_word(demo: Path) -> None:
+    translator = Translator.from_pretrained(demo / "translate", precision="int8")
+    kinds = {type(part) for part in translator.model.decoder.modules()}
+    assert Int8Linear in kinds or not Int8Linear.possible()
+    with pytest.raises(UserError, match="no precision int3; give float32, bfloat16, int8"):
+        Translator.from_pretrained(demo / "translate", precision="int3")
+
+
+def test_what_is_no_number_is_not_translated(demo: Path, tmp_path: Path) -> None:
+    """Neither is a model of such weights written."""
+    translator = Translator.from_pretrained(demo / "translate")
+    with torch.no_grad():
+        translator.model.spatial_model.projection.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match="no numbers of the clip"):
+        translator.translate(next((demo / "report").glob("*.mp4")))
+    settings = (f"output={tmp_path / 'out'}", "training.learning_rate=1e30")
+    with pytest.raises(UserError, match=r"diverged.*training\.learning_rate"):
+        run(demo_recipe("translate-frozen-z", demo, 0, settings))
+    assert not (tmp_path / "out/model.safetensors").exists()
 
 
 def test_a_batch_gives_what_each_clip_gives_alone(demo: Path) -> None:

@@ -79,7 +79,7 @@ class Translator:
         folder: str | Path,
         vision: str | Path | None = None,
         language: str | Path | None = None,
-        precision: Precision | None = None,
+        precision: Precision | str | None = None,
         sentences: Iterable[str] | None = None,
     ) -> Translator:
         """Load a trained model's folder.
@@ -99,14 +99,20 @@ class Translator:
                 split: with a large vocabulary that is faster, but it can say nothing else.
 
         Raises:
-            UserError: no such folder, or a part of the model is missing or damaged; a precision
-                that needs a library which is not installed; sentences without a word.
+            UserError: no such folder, or a part of the model is missing or damaged; no such
+                precision, or one that needs a library which is not installed; sentences without a
+                word that the model can say.
         """
         from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
         from sign2gpt.model.precision import Precision
         from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
         from sign2gpt.video.processor import Sign2GPTProcessor
 
+        if isinstance(precision, str):
+            names = [kind.value for kind in Precision]
+            if precision not in names:
+                raise UserError(f"There is no precision {precision}; give {', '.join(names)}.")
+            precision = Precision(precision)
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise UserError(
@@ -157,7 +163,12 @@ class Translator:
     def translate_batch(
         self, videos: Sequence[VideoClip], num_beams: int = 4, threshold: float = THRESHOLD
     ) -> list[Translation]:
-        """Translate clips that have been read, all at once; each as if it were alone."""
+        """Translate clips that have been read, all at once; each as if it were alone, but for
+        what fewer bits than 16 round otherwise.
+
+        Raises:
+            UserError: a number out of range; what the model makes of a clip is not numbers.
+        """
         if num_beams < 1 or not 0 <= threshold <= 1:
             raise UserError(
                 f"num_beams is {num_beams} and threshold {threshold}; give 1 or more beams, and a "
@@ -165,6 +176,11 @@ class Translator:
             )
         inputs = self.processor(videos=list(videos)).to(self.model.device)
         encoded = self.model.encode(**inputs)
+        if not encoded.last_hidden_state.isfinite().all():
+            raise UserError(
+                "The model makes no numbers of the clip: its training diverged, or its weights or "
+                "image_mean and image_std in its config.json are damaged; use another model."
+            )
         tokens = self.model.generate(encoder_outputs=encoded, num_beams=num_beams)
         full_width = self.model.config.full_width_punctuation
         texts = texts_of(self.processor.tokenizer, tokens.cpu(), full_width)

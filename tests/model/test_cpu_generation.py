@@ -1,6 +1,7 @@
 """A decoder laid out for generation on a CPU says the same; in fewer bits, nearly the same."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -118,6 +119,23 @@ def test_16_bits_take_16_bits(model, fbgemm, no_bfloat16, monkeypatch):
             assert any(isinstance(part, HalfLinear) for part in blocks.modules())
         large = [weight for weight in blocks.parameters() if weight.dim() > 1]
         assert all(weight.dtype == torch.bfloat16 for weight in large)
+
+
+@pytest.mark.parametrize("precision", list(ERROR), ids=lambda kind: kind.value)
+def test_threads_do_not_meet(model, precision):
+    given = laid_out(model, precision)
+
+    def search(seed):
+        generator = torch.Generator().manual_seed(seed)
+        features = torch.randn(1, 6, 32, generator=generator).to(wide_dtype(precision))
+        mask = torch.ones(1, 6, dtype=torch.bool)
+        with torch.inference_mode():
+            signs = {"sign_features": features, "sign_mask": mask}
+            return given.generate(**signs, num_beams=3, max_new_tokens=8).tolist()
+
+    wanted = [search(seed) for seed in range(16)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(search, range(16))) == wanted
 
 
 def test_a_model_made_ready_cannot_be_trained(model, clips):

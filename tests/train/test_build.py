@@ -6,7 +6,7 @@ from transformers import AutoModel, SiglipVisionConfig
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.sources import load_tokenizer
-from sign2gpt.train import check_recipe, run
+from sign2gpt.train import run
 from sign2gpt.train.build import build_translation, model_config
 from sign2gpt.train.inputs import video_processor
 from sign2gpt.train.recipe import Recipe, Stage, TrainOn
@@ -67,9 +67,3 @@ def test_frame_tokens_that_cannot_be_stored_are_refused(recipe, tmp_path):
     with pytest.raises(UserError, match="train on video"):
         run(recipe)
     assert not (tmp_path / "out").exists()
-
-
-def test_compiling_is_refused(recipe):
-    recipe.training["torch_compile"] = True
-    with pytest.raises(UserError, match="torch_compile = true"):
-        check_recipe(recipe)

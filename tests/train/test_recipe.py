@@ -47,21 +47,26 @@ def test_overrides_reach_every_level() -> None:
         ("stage=dream", "stage"),
         ("model=3", "give keys and values"),
         ("variants=many", "variants"),
-        ("variants=0", "give 1 or more"),
-        ("max_shift=-1", "give 0 or more"),
+        ("variants=0", "give a whole number, 1 or more"),
+        ("max_shift=-1", "0 or more"),
         ("model.vision_config=x", "set the key vision"),
         ("model.text_config=x", "set the key language"),
         ("model.num_pseudo_glosses=3", "read from the sentences"),
-        ("training.seed=-1", "training.seed = -1; give 0 to 4294967295"),
-        ("training.seed=5000000000", "give 0 to 4294967295"),
-        ("training.per_device_train_batch_size=-1", "give 1 or more"),
-        ("training.per_device_train_batch_size=0", "give 1 or more"),
+        ("training.output_dir=x", "set the key output"),
+        ("training.metric_for_best_model=loss", "dev is scored by what the stage is for"),
+        ("training.torch_compile=true", "break off torch's compiler"),
+        ("training.gradient_checkpointing=true", "set training.activation_checkpointing"),
+        ("training.per_device_train_batch_size=1e3", "give a whole number, 1 or more"),
+        ("training.seed=-1", "training.seed = -1; give a whole number, 0 to 4294967295"),
+        ("training.seed=5000000000", "0 to 4294967295"),
+        ("training.per_device_train_batch_size=-1", "1 or more"),
+        ("training.per_device_train_batch_size=0", "1 or more"),
         ("training.per_device_train_batch_size=1.5", "training.per_device_train_batch_size"),
         ("training.learning_rate=-1", "training.learning_rate = -1; give 0 or more"),
         ("training.learning_rate=.nan", "give a number"),
         ("training.learning_rate=much", "training.learning_rate"),
         ("training.num_train_epochs=-1", "training.num_train_epochs"),
-        ("training.generation_num_beams=0", "training.generation_num_beams = 0; give 1 or more"),
+        ("training.generation_num_beams=0", "training.generation_num_beams = 0; give a whole"),
         ("training.bf16=perhaps", "training.bf16 = 'perhaps'; give true or false"),
         ("processor.fps=x", "processor.fps = 'x'; give a number"),
         ("processor.fit=x", "give one of pad, stretch, crop"),
@@ -76,6 +81,11 @@ def test_wrong_keys_and_values_are_named(override: str, hint: str) -> None:
     with pytest.raises(UserError) as error:
         load_recipe("phoenix14t/pretrain", [override])
     assert hint in str(error.value)
+
+
+def test_no_is_a_word_where_one_is_asked_for() -> None:
+    recipe = load_recipe("phoenix14t/pretrain", ["training.eval_strategy=no"])
+    assert recipe.training["eval_strategy"] == "no"
 
 
 def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
@@ -103,6 +113,9 @@ def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
         ("training.lr_scheduler_kwargs=x", "training.lr_scheduler_kwargs"),
         ("training.lr_scheduler_kwargs={wave: 1}", "training.lr_scheduler_kwargs"),
         ("training.adam_beta1=2", "training"),
+        ("training.optim=galore_adamw", "galore"),
+        ("training.report_to=wandb", "wandb"),
+        ("training.eval_strategy=no", "strategy"),
         ("processor.image_size=1", "a multiple of 14"),
         ("processor.crop_size=300", "processor.crop_size"),
         ("augment.hue=3", "augment.hue"),

@@ -56,6 +56,8 @@ def translate(
 
     from sign2gpt.translate import Translator
 
+    if not any(clip.exists() for clip in clips):  # before a model is loaded
+        raise UserError(f"There is no clip at {clips[0]}; check the path.")
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     translator = Translator.from_pretrained(
         model, vision, language, precision, sentences_of(only_tokens_of)

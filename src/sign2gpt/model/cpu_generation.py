@@ -19,6 +19,7 @@ width.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -167,15 +168,25 @@ class HalfEmbedding(nn.Module):
         return functional_call(self.embedding, rows, (numbers.view(tokens.shape),))
 
 
+class _Ahead(threading.local):
+    """What an attention has computed before its parts are called, in this thread."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Tensor] = {}
+
+
+_ahead = _Ahead()
+
+
 class Computed(nn.Module):
     """Stands where a projection was that has been computed with others already."""
 
-    value: Tensor | None = None
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
 
     def forward(self, inputs: Tensor) -> Tensor:
-        value, self.value = self.value, None
-        assert value is not None
-        return value
+        return _ahead.values.pop(self.name)
 
 
 class SummedOut(nn.Module):
@@ -184,12 +195,10 @@ class SummedOut(nn.Module):
     def __init__(self, product: nn.Module):
         super().__init__()
         self.product = product
-        self.gated: Tensor | None = None
 
     def forward(self, heads: Tensor) -> Tensor:
-        if self.gated is not None:
-            heads, self.gated = heads + self.gated, None
-        return self.product(heads)
+        gated = _ahead.values.pop("gated", None)
+        return self.product(heads if gated is None else heads + gated)
 
 
 class LaidOutAttention(GatedSelfAttention):
@@ -212,7 +221,7 @@ class LaidOutAttention(GatedSelfAttention):
             torch.cat([linear.weight for linear in merged]), torch.cat(biases) if biases else None
         )
         for name in cross:
-            setattr(self.attention, f"{name}_proj", Computed())
+            setattr(self.attention, f"{name}_proj", Computed(name))
         out = getattr(self.attention, self.out_name).merged()
         setattr(self.attention, self.out_name, SummedOut(make(out.weight, out.bias)))
 
@@ -224,14 +233,13 @@ class LaidOutAttention(GatedSelfAttention):
         **kwargs: Any,
     ) -> tuple[Tensor, ...]:
         """As in `GatedSelfAttention`, for a few rows, without gradients."""
-        attention = self.attention
         query, key, value = self.product(hidden_states).split(self.widths, dim=-1)
-        attention.q_proj.value, attention.k_proj.value = query, key
-        attention.v_proj.value = value
+        ahead = {"q": query, "k": key, "v": value}
         if sign_memory is not None:
             crossing = self._split(query + self.differences["q"](hidden_states), "q")
-            getattr(attention, self.out_name).gated = self._attend(crossing, sign_memory)
-        return attention(hidden_states, *args, **kwargs)
+            ahead["gated"] = self._attend(crossing, sign_memory)
+        _ahead.values = ahead
+        return self.attention(hidden_states, *args, **kwargs)
 
     def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         _, key, value = self.product(normed).split(self.widths, dim=-1)

@@ -31,8 +31,8 @@ class GatedDecoder(nn.Module):
         text = config.text_config
         if text is None:
             raise UserError(
-                "The configuration has no text_config, so the model can only be pretrained on "
-                "pseudo-glosses; give the language model's configuration as text_config."
+                "The model is one of stage 1, which writes no sentences: no text_config; name "
+                "one of stage 2, or give the language model's configuration as text_config."
             )
         language_model = AutoModelForCausalLM.from_config(frozen_copy(text, config.frozen_dropout))
         gate_language_model(language_model, config)

@@ -177,10 +177,19 @@ def tokens_in(tokenizer: PreTrainedTokenizerFast, sentences: Iterable[str]) -> s
     """Ids of the tokens that sentences are made of, and of the special ones.
 
     Raises:
-        UserError: there is no sentence with a word.
+        UserError: there is no sentence with a word, or none of its words is known.
     """
+    if isinstance(sentences, str):
+        sentences = [sentences]
     sentences = [sentence for sentence in sentences if sentence.strip()]
     if not sentences:
         raise UserError("There are no sentences to take the tokens of: give some text.")
     found = tokenizer(sentences, add_special_tokens=False)["input_ids"]
-    return {token for ids in found for token in ids} | set(tokenizer.all_special_ids)
+    special = set(tokenizer.all_special_ids)
+    tokens = {token for ids in found for token in ids}
+    if tokens <= special:
+        raise UserError(
+            "The model knows no character of the sentences to take the tokens of; give some in its "
+            "language."
+        )
+    return tokens | special

@@ -43,11 +43,6 @@ def check_recipe(recipe: Recipe) -> Seq2SeqTrainingArguments:
             "at random; set stream to false, or train_on to video."
         )
     arguments = training_arguments(recipe, "loss", [])
-    if arguments.torch_compile:
-        raise UserError(
-            "The recipe has training.torch_compile = true, but clips of many lengths break off "
-            "torch's compiler, and on one length it gains nothing (docs/log.md); leave it out."
-        )
     held = recipe.language_precision
     if held is not Precision.float32 and not arguments.bf16:
         raise UserError(

@@ -17,12 +17,32 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from sign2gpt.errors import UserError
 from sign2gpt.train.recipe import PseudoGlosses, Recipe
 
-# Fields of the configuration that a recipe says elsewhere, or not at all.
-_NOT_TYPED = {
-    "vision_config": "set the key vision",
-    "text_config": "set the key language",
-    "num_pseudo_glosses": "the size of the vocabulary is read from the sentences",
-    "is_encoder_decoder": "every model of sign2gpt is one",
+# Fields that a recipe says elsewhere, or not at all.
+_SCORED = "dev is scored by what the stage is for"
+_ONE_PROCESS = "one process trains"
+_NOT_HERE = {
+    "model.vision_config": "set the key vision",
+    "model.text_config": "set the key language",
+    "model.num_pseudo_glosses": "the size of the vocabulary is read from the sentences",
+    "model.is_encoder_decoder": "every model of sign2gpt is one",
+    "training.output_dir": "set the key output",
+    "training.resume_from_checkpoint": "a run that broke off goes on by itself",
+    "training.label_smoothing_factor": "set model.label_smoothing",
+    "training.gradient_checkpointing": "set training.activation_checkpointing",
+    "training.torch_compile": "clips of many lengths break off torch's compiler, and on one length "
+    "it gains nothing (docs/log.md)",
+    "training.metric_for_best_model": _SCORED,
+    "training.greater_is_better": _SCORED,
+    "training.predict_with_generate": _SCORED,
+    "training.prediction_loss_only": _SCORED,
+    "training.batch_eval_metrics": _SCORED,
+    "training.include_for_metrics": _SCORED,
+    "training.label_names": "the stage knows them",
+    "training.remove_unused_columns": "the stage knows them",
+    "training.deepspeed": _ONE_PROCESS,
+    "training.fsdp": _ONE_PROCESS,
+    "training.use_liger_kernel": "it does not know these models",
+    "training.push_to_hub": "a finished model's folder can be uploaded as it is",
 }
 # Least and greatest of numbers; those that are not named here may not be below 0.
 _RANGES: dict[str, tuple[float, float]] = {
@@ -79,6 +99,8 @@ def check_values(recipe: Recipe, path: Path) -> None:
             allowed = _words(kind)
             if fits or (_kinds(kind) & {int, float} and key in _RANGES):
                 allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
+                whole = int in _kinds(kind) and float not in _kinds(kind)
+                allowed = f"a whole number, {allowed}" if whole else allowed
             raise UserError(f"The recipe {path} has {key} = {value!r}; give {allowed}.")
 
 
@@ -115,10 +137,10 @@ def _known(given: Iterable[Any], names: Sequence[str], prefix: str, path: Path) 
             near = difflib.get_close_matches(str(key), names, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else "recipes/ shows the known ones."
             raise UserError(f"The recipe {path} has the unknown key {prefix}{key}; {hint}")
-        if prefix == "model." and key in _NOT_TYPED:
+        if prefix + str(key) in _NOT_HERE:
             raise UserError(
-                f"The recipe {path} has the key model.{key}, which is not set there: "
-                f"{_NOT_TYPED[key]}."
+                f"The recipe {path} has the key {prefix}{key}, which is not set there: "
+                f"{_NOT_HERE[prefix + key]}."
             )
 
 

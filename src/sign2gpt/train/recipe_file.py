@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +26,10 @@ def find_recipe(name: str | Path) -> Path:
     for candidate in (Path(name), RECIPES / name, RECIPES / f"{name}.yaml"):
         if candidate.is_file():
             return candidate
+    near = difflib.get_close_matches(str(name), shipped_recipes(), n=1)
+    hint = f"did you mean {near[0]}? The" if near else "the"
     raise UserError(
-        f"There is no recipe {name}; the shipped ones are {', '.join(shipped_recipes())}."
+        f"There is no recipe {name}; {hint} shipped ones are {', '.join(shipped_recipes())}."
     )
 
 
@@ -73,6 +76,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         reason = str(error).splitlines()[0]
         raise UserError(f"{key} in the recipe {path} cannot be used: {reason}.") from error
     assert isinstance(recipe, Recipe)
+    for key, value in recipe.training.items():
+        if key.endswith("_strategy") and value is False:
+            recipe.training[key] = "no"  # which YAML reads as false
     check_values(recipe, path)
     return recipe
 

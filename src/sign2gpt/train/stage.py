@@ -66,6 +66,7 @@ def training_arguments(
         UserError: a value that transformers does not take.
     """
     from transformers import Seq2SeqTrainingArguments, Trainer, get_scheduler
+    from transformers.integrations import get_reporting_integration_callbacks
 
     gpu = torch.cuda.is_available()
     fixed: dict[str, Any] = {
@@ -88,6 +89,8 @@ def training_arguments(
         arguments = Seq2SeqTrainingArguments(**(fixed | recipe.training))
         optimizer_class, settings = Trainer.get_optimizer_cls_and_kwargs(arguments)
         optimizer = optimizer_class([torch.zeros(1, requires_grad=True)], **settings)
+        for callback in get_reporting_integration_callbacks(arguments.report_to):
+            callback()
     with wrong_values("training.lr_scheduler_kwargs"):  # tried, as each schedule has its own
         get_scheduler(
             arguments.lr_scheduler_type,
@@ -141,7 +144,8 @@ def train_stage(
         trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
         # A tied weight is saved once and a frozen source's not at all; the trainer warns of them
         # as missing when it returns to an epoch unless it is told.
-        model._keys_to_ignore_on_save = sorted({*model.all_tied_weights_keys, *model.source_keys()})
+        unsaved = {*model.all_tied_weights_keys, *model.source_keys()}
+        model._keys_to_ignore_on_save = sorted(unsaved & set(model.state_dict()))
         for folder in checkpoints.glob("checkpoint-*"):
             if not (folder / "trainer_state.json").is_file():  # broken off while it was written
                 shutil.rmtree(folder)
@@ -156,6 +160,11 @@ def train_stage(
                 (output / RECIPE).unlink()
                 shutil.rmtree(output / "log", ignore_errors=True)
             raise
+    if not all(w.isfinite().all() for w in model.parameters() if w.requires_grad):
+        raise UserError(
+            f"The training in {output} diverged: weights are no numbers any more. Lower "
+            "training.learning_rate, and train into another folder."
+        )
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     _finish(output, model, save_beside)
     shutil.rmtree(checkpoints)
