@@ -176,7 +176,7 @@ class Translator:
             )
         inputs = self.processor(videos=list(videos)).to(self.model.device)
         encoded = self.model.encode(**inputs)
-        if not encoded.last_hidden_state.isfinite().all():
+        if not encoded[0].isfinite().all():
             raise UserError(
                 "The model makes no numbers of the clip: its training diverged, or its weights or "
                 "image_mean and image_std in its config.json are damaged; use another model."
