@@ -79,3 +79,24 @@ def test_an_interrupt_is_the_parents_alone(parent: subprocess.Popen[str], tmp_pa
     assert said.count("Traceback") == 1 and said.endswith("KeyboardInterrupt\n"), said
     assert all(ended(pid) for pid in pids)
     assert len(list((tmp_path / "out").iterdir())) < 50  # what was not begun stays so
+
+
+def test_an_interrupt_while_the_processes_start_ends_the_work(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "parent.py").write_text(
+        "import os, signal\n"
+        "class Interrupted(list):\n"
+        "    def __iter__(self):\n"
+        "        yield from super().__iter__()\n"
+        "        os.kill(os.getpid(), signal.SIGINT)  # the processes have begun to start\n"
+        + PARENT.replace(
+            "[Path(sys.argv[1]) / str(n) for n in range(200)]",
+            "Interrupted(Path(sys.argv[1]) / str(n) for n in range(200))",
+        )
+    )
+    (tmp_path / "out").mkdir()
+    said = subprocess.run(
+        [sys.executable, tmp_path / "parent.py", tmp_path / "out"], capture_output=True, text=True
+    ).stderr
+    assert said.count("Traceback") == 1 and said.endswith("KeyboardInterrupt\n"), said
+    assert len(list((tmp_path / "out").iterdir())) < 50

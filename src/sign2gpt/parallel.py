@@ -50,6 +50,10 @@ def in_parallel(
                 "A process that worked beside this one was killed, maybe for want of memory; run "
                 "the same command again, with fewer --workers, and it goes on."
             ) from error
+        finally:
+            # Results that nobody has asked for yet cancel nothing: an interrupt that waited for
+            # the processes to start would else be heard when all the work is done.
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
