@@ -112,8 +112,8 @@ def fast(
     for number, path in enumerate(paths):
         frames = processor.read(path).frames
         lap("read")
-        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        pixel_values = augment(planes, torch.Generator().manual_seed(number), processor.image_size)
+        draws = torch.Generator().manual_seed(number)
+        pixel_values = augment(frames, draws, processor.image_size)
         items.append({"pixel_values": pixel_values})
         lap("augment")
     batch = ClipCollator()(items)

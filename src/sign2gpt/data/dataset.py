@@ -170,8 +170,7 @@ class ClipDataset(LabelledRows):
         if cap is not None:
             frames = frames[in_order(len(frames), cap, generator)]
         draws = torch.Generator().manual_seed(int(generator.integers(2**63)))
-        planes = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        return self.augment(planes, draws, processor.image_size)
+        return self.augment(frames, draws, processor.image_size)
 
 
 class ClipVariants(Dataset[dict[str, Any]]):

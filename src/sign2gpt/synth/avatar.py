@@ -14,17 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from sign2gpt.errors import UserError
-
-try:
-    import cv2
-except ImportError as error:
-    raise UserError(
-        "OpenCV, which draws the signers, is not installed; run pip install 'sign2gpt[demo]'."
-    ) from error
 
 from sign2gpt.synth.face import draw_face, face_shapes
 from sign2gpt.synth.signer import Colour, Signer
