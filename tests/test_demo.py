@@ -165,6 +165,9 @@ def test_a_training_that_fails_leaves_nothing_where_nothing_was_done(
     recipe = demo_recipe("translate-from-scratch", demo, 0, (*QUICK, *place, "train_on=video"))
     with pytest.raises(UserError, match="tokens"):  # a sentence that is too long
         run(replace(recipe, max_text_tokens=2))
+    training = {"per_device_train_batch_size": 64, "dataloader_drop_last": True}
+    with pytest.raises(UserError, match="No batch of 64 clips"):
+        run(replace(recipe, training=recipe.training | training))
     store = tmp_path / "store"
     shutil.copytree(demo / "corpus", store)
     for clip in (store / "clips").iterdir():

@@ -141,8 +141,11 @@ def test_saved_weights_may_be_read_by_whoever_may_read_the_rest(saved):
 def test_a_wrong_dtype_is_named(dtype, saved):
     settings = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**settings, "dtype": dtype}))
-    with pytest.raises(UserError, match=r"setting dtype is .* but must be null, or float32"):
+    with pytest.raises(
+        UserError, match=r"setting dtype is .* but must be null, or float32"
+    ) as error:
         Sign2GPTForConditionalGeneration.from_pretrained(saved)
+    assert str(saved) in str(error.value)
 
 
 def test_damaged_or_absent_files_are_errors(saved):

@@ -67,6 +67,7 @@ def test_overrides_reach_every_level() -> None:
         ("training.learning_rate=much", "training.learning_rate"),
         ("training.num_train_epochs=-1", "training.num_train_epochs"),
         ("training.generation_num_beams=0", "training.generation_num_beams = 0; give a whole"),
+        ("training.generation_num_beams=2000", "1 to 64"),
         ("training.bf16=perhaps", "training.bf16 = 'perhaps'; give true or false"),
         ("processor.fps=x", "processor.fps = 'x'; give a number"),
         ("processor.fit=x", "give one of pad, stretch, crop"),

@@ -217,6 +217,20 @@ class Sign2GPTConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any
+    ) -> Any:
+        """As in transformers, but a setting that cannot be raises `UserError`, which names where
+        it stands."""
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except UserError as error:
+            raise UserError(
+                f"The model's configuration in {pretrained_model_name_or_path} cannot be used. "
+                f"{error}"
+            ) from error
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """As in transformers, but another model's configuration raises `UserError`."""
         found = config_dict.get("model_type", cls.model_type)

@@ -55,7 +55,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "training.gradient_accumulation_steps": (1, math.inf),
     "training.eval_accumulation_steps": (1, math.inf),
     "training.save_total_limit": (1, math.inf),
-    "training.generation_num_beams": (1, math.inf),
+    "training.generation_num_beams": (1, 64),  # as on the command line
     "training.generation_max_length": (2, math.inf),  # the start token and one more
     "training.max_steps": (-1, math.inf),  # -1: as many as the epochs have
     "training.num_train_epochs": (1, math.inf),  # scores, and the weights kept, are of whole epochs

@@ -118,7 +118,7 @@ def train_stage(
 ) -> None:
     """Train, keep the best epoch, and write the finished model's folder."""
     from transformers import PrinterCallback
-    from transformers.trainer_utils import get_last_checkpoint
+    from transformers.trainer_utils import get_last_checkpoint, has_length
 
     from sign2gpt.train.trainer import KeepInBounds, ReportProgress, StageTrainer
 
@@ -141,6 +141,12 @@ def train_stage(
             callbacks=callbacks,
             rate_multipliers=recipe.rate_multipliers,
         )
+        batches = trainer.get_train_dataloader()
+        if has_length(batches) and len(batches) == 0:
+            raise UserError(
+                f"No batch of {trainer.args.train_batch_size} clips can be made of train, as "
+                "training.dataloader_drop_last leaves out the last, shorter one; set that to false."
+            )
         trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
         # A tied weight is saved once and a frozen source's not at all; the trainer warns of them
         # as missing when it returns to an epoch unless it is told.
