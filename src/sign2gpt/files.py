@@ -32,6 +32,13 @@ def check_output(folder: Path) -> None:
         raise UserError(f"Nothing can be written to {folder}: {there} {reason}; name another one.")
 
 
+def share_weights(folder: Path) -> None:
+    """Let those read a saved model's weights who may read its configuration: safetensors makes
+    files for their owner alone."""
+    for weights in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", weights)
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[None]:
     """Make a folder and those above it; if the block fails, those that stayed empty go again."""

@@ -4,7 +4,6 @@ Shapes: B clips, N frames of all clips packed end to end, P tokens a frame, C ba
 tokens, D sign width.
 """
 
-import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from sign2gpt.errors import UserError, one_line
+from sign2gpt.files import share_weights
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.frozen_weights import (
     ADDED,
@@ -198,9 +198,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         kept |= {name: rows.clone() for name, rows in self.added_rows().items()}
         kwargs = {"save_original_format": False, **kwargs}
         super().save_pretrained(save_directory, state_dict=kept, **kwargs)
-        folder = Path(save_directory)
-        for weights in folder.glob("*.safetensors"):  # made for their owner alone
-            shutil.copymode(folder / "config.json", weights)
+        share_weights(Path(save_directory))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], *args: Any) -> None:
         """As in torch; rows added to the vocabulary go where they belong, and a frozen model that
