@@ -41,7 +41,6 @@ def compare(name: str, module: nn.Module, call: Callable[[nn.Module], Tensor]) -
 
 
 def main() -> None:
-    torch._dynamo.config.recompile_limit = 64  # a graph for each block, and none given up
     device = the_device()
     config = Sign2GPTConfig(vision_config=published_config(VISION))
     spatial = SpatialModel(config).to(device)
