@@ -117,7 +117,8 @@ def measure_pairs(case: Case, budget: float = 10.0, most: int = 31) -> dict[str,
     first = {name: [seconds(call)] for name, call in variants.items()}
     if time.perf_counter() - start > budget:
         taken = first
-    start = time.perf_counter()
+    else:
+        start = time.perf_counter()
     for turn in range(len(taken["fast"]), most):
         if turn >= least and time.perf_counter() - start > budget:
             break
