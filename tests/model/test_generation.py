@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import GenerationMixin
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
@@ -21,6 +22,19 @@ def test_cache_changes_nothing(beams, model, clips):
     cached = model.generate(**given, max_length=14)
     assert cached.shape[0] == 2
     assert torch.equal(cached, model.generate(**given, max_length=14, use_cache=False))
+
+
+@pytest.mark.parametrize("beams", [2, 4, 30])  # 30: twice as many are kept as there are tokens
+def test_the_best_of_each_beam_hold_the_best_of_all(beams, model, clips, monkeypatch):
+    frames, num_frames = clips(9, 14)
+    given = {"pixel_values": frames, "num_frames": num_frames, "num_beams": beams, "max_length": 14}
+    given |= {"num_return_sequences": 2, "return_dict_in_generate": True, "output_scores": True}
+    ours = model.generate(**given)
+    plain = GenerationMixin._get_top_k_continuations
+    monkeypatch.setattr(Sign2GPTForConditionalGeneration, "_get_top_k_continuations", plain)
+    theirs = model.generate(**given)
+    for name in ("sequences", "sequences_scores", "beam_indices"):
+        assert torch.equal(ours[name], theirs[name])
 
 
 def test_on_a_cpu_the_text_is_kept_where_it_is(model, clips, monkeypatch):

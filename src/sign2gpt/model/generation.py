@@ -1,6 +1,6 @@
 """How transformers' search runs over a translation model: the clip is read once, and kept.
 
-Shapes: B clips, L text tokens.
+Shapes: B clips, F beams, L text tokens, M vocabulary.
 """
 
 from typing import Any
@@ -61,6 +61,30 @@ class SignGenerationMixin(GenerationMixin):
         super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kw)
         if self.device.type == "cpu" and not asked and "cache" in model_kwargs:
             model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
+
+    def _get_top_k_continuations(
+        self,
+        accumulated_log_probs: Tensor,
+        cur_len: int,
+        decoder_prompt_len: int,
+        do_sample: bool,
+        beams_to_keep: int,
+        num_beams: int,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As in transformers, of (B, F * M), but the best of all beams are looked for among the
+        best of each: in a large vocabulary a fifth of the time on a CPU."""
+        settings = {"do_sample": do_sample, "beams_to_keep": beams_to_keep, "num_beams": num_beams}
+        settings |= {"cur_len": cur_len, "decoder_prompt_len": decoder_prompt_len, **kwargs}
+        if do_sample:
+            return super()._get_top_k_continuations(accumulated_log_probs, **settings)
+        by_beam = accumulated_log_probs.unflatten(-1, (num_beams, -1))
+        best, tokens = by_beam.topk(min(beams_to_keep, by_beam.shape[-1]))
+        scores, texts, beams = super()._get_top_k_continuations(best.flatten(1), **settings)
+        # What was taken for a token there is its place among the best of its beam.
+        beam, place = beams[..., cur_len - decoder_prompt_len] % num_beams, texts[..., cur_len]
+        texts[..., cur_len] = tokens.flatten(1).gather(1, beam * best.shape[-1] + place)
+        return scores, texts, beams
 
     def _prepare_special_tokens(
         self, generation_config: GenerationConfig, *args: Any, **kwargs: Any
