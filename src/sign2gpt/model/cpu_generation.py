@@ -143,7 +143,7 @@ class Int8Linear(nn.Module):
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             torch.cat([high, low]), 1.0, 64, self._packed[0]
         )
-        product = torch.add(product[: len(rows)], product[len(rows) :], alpha=1 / 126)
+        product = torch.add(*product.chunk(2), alpha=1 / 126)
         if self.bias is None:
             product = product.mul_(size)
         else:
@@ -236,29 +236,31 @@ class LaidOutAttention(GatedSelfAttention):
         query, key, value = self.product(hidden_states).split(self.widths, dim=-1)
         ahead = {"q": query, "k": key, "v": value}
         if sign_memory is not None:
-            crossing = self._split(query + self.differences["q"](hidden_states), "q")
+            crossing = self._split(self.differences["q"](hidden_states, query), "q")
             ahead["gated"] = self._attend(crossing, sign_memory)
         _ahead.values = ahead
         return self.attention(hidden_states, *args, **kwargs)
 
     def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         _, key, value = self.product(normed).split(self.widths, dim=-1)
-        keys = self._split(key + self.differences["k"](normed), "k")
-        return keys, self._split(value + self.differences["v"](normed), "v")
+        keys = self._split(self.differences["k"](normed, key), "k")
+        return keys, self._split(self.differences["v"](normed, value), "v")
 
 
 class AdapterDifference(nn.Module):
-    """(B'A' - BA) x of two adapters on one weight: (N, I) -> (N, O)."""
+    """Adds (B'A' - BA) x, of two adapters on one weight."""
 
     def __init__(self, wanted: LowRankAdapter, merged: LowRankAdapter):
         super().__init__()
         down = torch.cat([wanted.down, merged.down]).detach()
         up = torch.cat([wanted.lora_b * wanted.scale, merged.lora_b * -merged.scale], 1).detach()
-        self.register_buffer("down", down)
-        self.register_buffer("up", up)
+        self.register_buffer("down", down.T.contiguous())
+        self.register_buffer("up", up.T.contiguous())
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        return F.linear(F.linear(inputs, self.down), self.up)
+    def forward(self, inputs: Tensor, merged: Tensor) -> Tensor:
+        """(*, I), and what the merged weight makes of it, (*, O) -> (*, O)."""
+        within = inputs.flatten(0, -2) @ self.down
+        return torch.addmm(merged.flatten(0, -2), within, self.up).view_as(merged)
 
 
 def wide_dtype(precision: Precision) -> torch.dtype:

@@ -9,6 +9,7 @@ query heads, G key/value heads, Dh width of a head.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -38,6 +39,13 @@ class SignMemory:
     mask: Tensor
     keep: bool = False
     kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @cached_property
+    def attended(self) -> Tensor | None:
+        """The mask as attention takes it, (B, 1, 1, T); None, in generation, where no clip is
+        padded: a training step on a GPU would wait for the answer."""
+        ask = self.keep and not self.mask.is_meta
+        return None if ask and bool(self.mask.all()) else self.mask[:, None, None, :]
 
 
 class GatedSelfAttention(nn.Module):
@@ -88,7 +96,8 @@ class GatedSelfAttention(nn.Module):
     def cross(self, hidden_states: Tensor, memory: SignMemory) -> Tensor:
         """(g * softmax(q k^T / sqrt(Dh))) v through `out`, no bias: (B * F, L, W) -> the same.
 
-        The texts of one clip are folded into its queries, so the signs are not copied per beam.
+        A head's gate g is one number and multiplies v, which is done once for all texts. These are
+        folded into the queries of their clip, so the signs are not copied per beam.
         """
         heads = self._attend(self._heads(self.cross_query, "q", hidden_states), memory)
         out: AdaptedLinear = getattr(self.attention, self.out_name)
@@ -104,10 +113,9 @@ class GatedSelfAttention(nn.Module):
             folded,
             keys,
             values,
-            attn_mask=memory.mask[:, None, None, :],
+            attn_mask=memory.attended,
             scale=getattr(self.attention, "scaling", None),
         )
-        heads = heads * self.open_gate().to(heads.dtype)[:, None, None]
         heads = heads.unflatten(2, (-1, length)).permute(0, 2, 3, 1, 4)  # (B, F, L, H, Dh)
         return heads.reshape(texts, length, -1)
 
@@ -128,7 +136,7 @@ class GatedSelfAttention(nn.Module):
             self.gate.clamp_(0.0, 1.0)
 
     def _keys_and_values(self, memory: SignMemory) -> tuple[Tensor, Tensor]:
-        """Keys and values of the signs, each (B, H, T, Dh)."""
+        """Keys and gated values of the signs, each (B, H, T, Dh)."""
         if memory.keep and self.index in memory.kept:
             return memory.kept[self.index]
         keys, values = self._signs(self._norm[0](memory.states))
@@ -136,6 +144,7 @@ class GatedSelfAttention(nn.Module):
         if groups > 1:  # grouped queries: a key/value head serves several query heads
             keys = keys.repeat_interleave(groups, dim=1)
             values = values.repeat_interleave(groups, dim=1)
+        values = values * self.open_gate().to(values.dtype)[:, None, None]
         if memory.keep and not torch.is_grad_enabled():
             memory.kept[self.index] = (keys, values)
         return keys, values
