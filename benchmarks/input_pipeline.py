@@ -17,6 +17,7 @@ from shutil import rmtree
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance
@@ -65,6 +66,7 @@ def build(
     """
     ways = (WHOLE, NOTHING) if plain else (PROCESSOR, AUGMENT)
     torch.set_num_threads(1)
+    cv2.setNumThreads(0)
     folder = Path(tempfile.mkdtemp())
     atexit.register(rmtree, folder, ignore_errors=True)
     paths = [folder / f"{number}.mp4" for number in range(min(clips, 2))]
@@ -208,6 +210,7 @@ def _texture(drawn: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    cv2.setNumThreads(0)
     own = [Path(name) for name in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as place:
         sources = {", ".join(path.stem for path in own): own}

@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,3 +214,30 @@ def test_contrast_is_about_the_clips_mean_grey() -> None:
     grey = frames.mean(axis=(0, 1, 2)) @ [0.299, 0.587, 0.114]
     # What contrast leaves alone is the clip's mean grey.
     assert np.allclose(colour @ [grey, grey, grey, 1], grey, atol=1e-6)
+
+
+IN_A_WORKER = """
+import cv2, numpy as np, torch
+from torch.utils.data import DataLoader
+from sign2gpt.video.augment import ClipAugment
+
+class Clips:
+    def __len__(self): return 4
+    def __getitem__(self, seed):
+        draws = torch.Generator().manual_seed(seed)
+        clip = ClipAugment(rotation_prob=1)(np.zeros((3, 300, 300, 3), np.uint8), draws, 280)
+        return clip, cv2.getNumThreads()
+
+if __name__ == "__main__":
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (9, 9), 3)  # OpenCV's threads are there
+    loader = DataLoader(Clips(), batch_size=None, num_workers=2, multiprocessing_context="fork")
+    print(*(threads for clip, threads in loader), cv2.getNumThreads())
+"""
+
+
+def test_in_a_forked_worker_there_is_one_thread_and_nobody_waits(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(IN_A_WORKER)
+    command = [sys.executable, tmp_path / "worker.py"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert said.split() == ["1", "1", "1", "1", "2"]

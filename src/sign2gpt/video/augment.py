@@ -10,8 +10,6 @@ once. Reference: section 4 of the paper; the numbers are its authors' settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -19,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from sign2gpt.errors import UserError
 
@@ -81,12 +80,13 @@ class ClipAugment:
         geometry = self._draw_geometry(height, width, generator)
         colour = self._draw_colour(frames, generator)
         augmented = np.empty((len(frames), 3, *shape), np.uint8)
-        with _one_thread():
-            for frame, planes in zip(frames, augmented, strict=True):
-                image = geometry.sample(frame, shape)
-                if colour is not None:
-                    image = cv2.transform(image, colour)
-                cv2.split(image, list(planes))
+        if get_worker_info() is not None:  # one thread each, as torch has in its workers
+            cv2.setNumThreads(0)  # 1, or a way back, waits for ever for threads lost in a fork
+        for frame, planes in zip(frames, augmented, strict=True):
+            image = geometry.sample(frame, shape)
+            if colour is not None:
+                image = cv2.transform(image, colour)
+            cv2.split(image, list(planes))
         return torch.from_numpy(augmented)
 
     def _draw_geometry(self, height: int, width: int, generator: torch.Generator) -> Geometry:
@@ -162,17 +162,6 @@ class Geometry(NamedTuple):
         x, y = (width - 1) / 2, (height - 1) / 2  # the middle, which stays where it is
         turn = [[cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y]]
         return np.array(turn) @ np.array(box)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Clips are read side by side, and a pool of threads does not outlive a fork."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _hue_turn(circles: float) -> np.ndarray:
