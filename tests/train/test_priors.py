@@ -86,3 +86,5 @@ def test_they_can_be_made_again(tmp_path: Path) -> None:
         made = kind.from_pretrained(tmp_path / name).state_dict()
         there = kind.from_pretrained(SHIPPED / shipped).state_dict()
         assert {n: w.shape for n, w in made.items()} == {n: w.shape for n, w in there.items()}
+        weights, config = (tmp_path / name / file for file in ("model.safetensors", "config.json"))
+        assert weights.stat().st_mode == config.stat().st_mode

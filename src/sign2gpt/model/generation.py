@@ -73,7 +73,7 @@ class SignGenerationMixin(GenerationMixin):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As in transformers, of (B, F * M), but the best of all beams are looked for among the
-        best of each: in a large vocabulary a fifth of the time on a CPU."""
+        best of each: in a large vocabulary a quarter to a half of the time on a CPU."""
         settings = {"do_sample": do_sample, "beams_to_keep": beams_to_keep, "num_beams": num_beams}
         settings |= {"cur_len": cur_len, "decoder_prompt_len": decoder_prompt_len, **kwargs}
         if do_sample:
