@@ -65,8 +65,7 @@ def build(
     `plain`: whole frames, nothing augmented.
     """
     ways = (WHOLE, NOTHING) if plain else (PROCESSOR, AUGMENT)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
+    one_thread()
     folder = Path(tempfile.mkdtemp())
     atexit.register(rmtree, folder, ignore_errors=True)
     paths = [folder / f"{number}.mp4" for number in range(min(clips, 2))]
@@ -81,6 +80,11 @@ def build(
         unit="frame",
         target=target,
     )
+
+
+def one_thread() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
 
 
 def textured(seed: int, height: int, width: int, noise: float) -> Iterator[np.ndarray]:
@@ -209,8 +213,7 @@ def _texture(drawn: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
+    one_thread()
     own = [Path(name) for name in sys.argv[1:]]
     with tempfile.TemporaryDirectory() as place:
         sources = {", ".join(path.stem for path in own): own}

@@ -32,7 +32,7 @@ def check_output(folder: Path) -> None:
         raise UserError(f"Nothing can be written to {folder}: {there} {reason}; name another one.")
 
 
-def share_weights(folder: Path) -> None:
+def make_weights_readable(folder: Path) -> None:
     """Let those read a saved model's weights who may read its configuration: safetensors makes
     files for their owner alone."""
     for weights in folder.glob("*.safetensors"):

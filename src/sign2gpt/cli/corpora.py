@@ -193,8 +193,8 @@ def shards(
     with progress_bar("Writing shards") as advance:
         made = make_shards(store, out, shard_size=shard_size, progress=advance)
     for split, count in made.clips.items():
-        shards = made.shards[split]
-        print(f"{split}: {count:,} clips in {shards} {'shard' if shards == 1 else 'shards'}")
+        files = made.shards[split]
+        print(f"{split}: {count:,} clips in {files} {'shard' if files == 1 else 'shards'}")
     print(f"The shards are in {hub_dataset(out) or out}, {made.size / 1e9:.2f} GB.")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from sign2gpt.errors import UserError, one_line
-from sign2gpt.files import share_weights
+from sign2gpt.files import make_weights_readable
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.frozen_weights import (
     ADDED,
@@ -198,7 +198,7 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
         kept |= {name: rows.clone() for name, rows in self.added_rows().items()}
         kwargs = {"save_original_format": False, **kwargs}
         super().save_pretrained(save_directory, state_dict=kept, **kwargs)
-        share_weights(Path(save_directory))
+        make_weights_readable(Path(save_directory))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], *args: Any) -> None:
         """As in torch; rows added to the vocabulary go where they belong, and a frozen model that

@@ -258,7 +258,7 @@ class AdapterDifference(nn.Module):
         self.register_buffer("up", up.T.contiguous())
 
     def forward(self, inputs: Tensor, merged: Tensor) -> Tensor:
-        """(*, I), and what the merged weight makes of it, (*, O) -> (*, O)."""
+        """x (*, I), and what the merged weight makes of it (*, O) -> (*, O)."""
         within = inputs.flatten(0, -2) @ self.down
         return torch.addmm(merged.flatten(0, -2), within, self.up).view_as(merged)
 

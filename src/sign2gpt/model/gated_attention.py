@@ -41,8 +41,8 @@ class SignMemory:
     kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @cached_property
-    def attended(self) -> Tensor | None:
-        """The mask as attention takes it, (B, 1, 1, T); None, in generation, where no clip is
+    def attention_mask(self) -> Tensor | None:
+        """The mask as the scores take it, (B, 1, 1, T); None, in generation, where no clip is
         padded: a training step on a GPU would wait for the answer."""
         ask = self.keep and not self.mask.is_meta
         return None if ask and bool(self.mask.all()) else self.mask[:, None, None, :]
@@ -113,7 +113,7 @@ class GatedSelfAttention(nn.Module):
             folded,
             keys,
             values,
-            attn_mask=memory.attended,
+            attn_mask=memory.attention_mask,
             scale=getattr(self.attention, "scaling", None),
         )
         heads = heads.unflatten(2, (-1, length)).permute(0, 2, 3, 1, 4)  # (B, F, L, H, Dh)

@@ -63,27 +63,19 @@ class SignGenerationMixin(GenerationMixin):
             model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
 
     def _get_top_k_continuations(
-        self,
-        accumulated_log_probs: Tensor,
-        cur_len: int,
-        decoder_prompt_len: int,
-        do_sample: bool,
-        beams_to_keep: int,
-        num_beams: int,
-        **kwargs: Any,
+        self, accumulated_log_probs: Tensor, **settings: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As in transformers, of (B, F * M), but the best of all beams are looked for among the
         best of each: in a large vocabulary a quarter to a half of the time on a CPU."""
-        settings = {"do_sample": do_sample, "beams_to_keep": beams_to_keep, "num_beams": num_beams}
-        settings |= {"cur_len": cur_len, "decoder_prompt_len": decoder_prompt_len, **kwargs}
-        if do_sample:
+        if settings["do_sample"]:
             return super()._get_top_k_continuations(accumulated_log_probs, **settings)
+        num_beams, end = settings["num_beams"], settings["cur_len"]
         by_beam = accumulated_log_probs.unflatten(-1, (num_beams, -1))
-        best, tokens = by_beam.topk(min(beams_to_keep, by_beam.shape[-1]))
+        best, tokens = by_beam.topk(min(settings["beams_to_keep"], by_beam.shape[-1]))
         scores, texts, beams = super()._get_top_k_continuations(best.flatten(1), **settings)
         # What was taken for a token there is its place among the best of its beam.
-        beam, place = beams[..., cur_len - decoder_prompt_len] % num_beams, texts[..., cur_len]
-        texts[..., cur_len] = tokens.flatten(1).gather(1, beam * best.shape[-1] + place)
+        beam, place = beams[..., end - settings["decoder_prompt_len"]] % num_beams, texts[..., end]
+        texts[..., end] = tokens.flatten(1).gather(1, beam * best.shape[-1] + place)
         return scores, texts, beams
 
     def _prepare_special_tokens(

@@ -33,7 +33,7 @@ from transformers import (
     XGLMForCausalLM,
 )
 
-from sign2gpt.files import share_weights
+from sign2gpt.files import make_weights_readable
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.precision import fast_bf16
 from sign2gpt.progress import Advance
@@ -166,7 +166,7 @@ def make_vision_prior(
     steps = epochs * len(pool) // 128
     _train(reader, pool, lambda batch: batch, steps, 128, 1.5e-3, seed, out, progress)
     reader.backbone.half().save_pretrained(out)
-    share_weights(out)
+    make_weights_readable(out)
 
 
 def language_config(tokenizer: PreTrainedTokenizerFast) -> XGLMConfig:
@@ -209,7 +209,7 @@ def make_language_prior(out: Path, steps: int, seed: int, progress: Advance | No
 
     _train(model, _Documents(seed), collate, steps, 32, 2e-3, seed, out, progress)
     model.half().save_pretrained(out)
-    share_weights(out)
+    make_weights_readable(out)
     tokenizer.save_pretrained(out)
 
 

@@ -118,7 +118,6 @@ def train_stage(
 ) -> None:
     """Train, keep the best epoch, and write the finished model's folder."""
     from transformers import PrinterCallback
-    from transformers.trainer_utils import get_last_checkpoint, has_length
 
     from sign2gpt.train.trainer import KeepInBounds, ReportProgress, StageTrainer
 
@@ -141,21 +140,12 @@ def train_stage(
             callbacks=callbacks,
             rate_multipliers=recipe.rate_multipliers,
         )
-        batches = trainer.get_train_dataloader()
-        if has_length(batches) and len(batches) == 0:
-            raise UserError(
-                f"No batch of {trainer.args.train_batch_size} clips can be made of train, as "
-                "training.dataloader_drop_last leaves out the last, shorter one; set that to false."
-            )
         trainer.remove_callback(PrinterCallback)  # the progress bar and the log say it
         # A tied weight is saved once and a frozen source's not at all; the trainer warns of them
         # as missing when it returns to an epoch unless it is told.
         unsaved = {*model.all_tied_weights_keys, *model.source_keys()}
         model._keys_to_ignore_on_save = sorted(unsaved & set(model.state_dict()))
-        for folder in checkpoints.glob("checkpoint-*"):
-            if not (folder / "trainer_state.json").is_file():  # broken off while it was written
-                shutil.rmtree(folder)
-        last = get_last_checkpoint(str(checkpoints))
+        last = _last_whole_checkpoint(checkpoints)
         if last is not None:
             require_same_frozen_models(Path(last), model)
         save_recipe(recipe, output / RECIPE)
@@ -174,6 +164,16 @@ def train_stage(
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     _finish(output, model, save_beside)
     shutil.rmtree(checkpoints)
+
+
+def _last_whole_checkpoint(checkpoints: Path) -> str | None:
+    """The one to go on from, if any; those that broke off while they were written go."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    for folder in checkpoints.glob("checkpoint-*"):
+        if not (folder / "trainer_state.json").is_file():
+            shutil.rmtree(folder)
+    return get_last_checkpoint(str(checkpoints))
 
 
 def _first(outputs: Any, labels: Any) -> Any:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer, TrainerCallback
 
 from sign2gpt.data.streaming import StreamedClips
+from sign2gpt.errors import UserError
 from sign2gpt.progress import Advance
 
 
@@ -32,9 +33,20 @@ class StageTrainer(Seq2SeqTrainer):
         self.rate_multipliers = rate_multipliers or {}
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """As transformers', but that clips which stream bring processes of their own."""
+        """As transformers', but that clips which stream bring processes of their own.
+
+        Raises:
+            UserError: there is no batch in it.
+        """
         if not isinstance(self.train_dataset, StreamedClips):
-            return super().get_train_dataloader()
+            batches = super().get_train_dataloader()
+            if len(batches) == 0:
+                raise UserError(
+                    f"No batch of {self.args.train_batch_size} clips can be made of train, as "
+                    "training.dataloader_drop_last leaves out the last, shorter one; set that to "
+                    "false."
+                )
+            return batches
         loader = DataLoader(
             self.train_dataset,
             batch_size=self._train_batch_size,
