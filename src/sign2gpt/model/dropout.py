@@ -36,25 +36,25 @@ class _Dropout(torch.autograd.Function):
         ctx.dropped, ctx.seed = dropped, seed
         if inplace and values.is_contiguous():
             ctx.mark_dirty(values)
-        else:
-            values = values.clone(memory_format=torch.contiguous_format)
-        return _drop_(values, dropped, seed)
+            return _drop(values, values, dropped, seed)
+        return _drop(values, None, dropped, seed)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        gradient = gradient.clone(memory_format=torch.contiguous_format)
-        return _drop_(gradient, ctx.dropped, ctx.seed), None, None, None
+        return _drop(gradient, None, ctx.dropped, ctx.seed), None, None, None
 
 
-def _drop_(values: Tensor, dropped: int, seed: int) -> Tensor:
-    """Contiguous values, in place: times 0 or 1 / (1 - p), as the seed says."""
+def _drop(values: Tensor, out: Tensor | None, dropped: int, seed: int) -> Tensor:
+    """Values times 0 or 1 / (1 - p), as the seed says; `out` is new where it is None."""
+    values = values.contiguous()
+    out = torch.empty_like(values) if out is None else out
     generator = torch.Generator().manual_seed(seed)
     size = min(_CHUNK, values.numel())
     bits = torch.empty(-(-size // 4), dtype=torch.int64)
     levels, factors = bits.view(torch.int16), torch.empty(size, dtype=values.dtype)
-    for part in values.view(-1).split(_CHUNK):
+    for part, target in zip(values.view(-1).split(_CHUNK), out.view(-1).split(_CHUNK), strict=True):
         bits.random_(-(2**63), None, generator=generator)
         kept = factors[: len(part)]
         torch.ge(levels[: len(part)], dropped - _LEVELS // 2, out=kept)
-        part.mul_(kept.mul_(_LEVELS / (_LEVELS - dropped)))
-    return values
+        torch.mul(part, kept.mul_(_LEVELS / (_LEVELS - dropped)), out=target)
+    return out

@@ -147,9 +147,9 @@ class SpatialModel(nn.Module):
         size = FRAMES_AT_ONCE
         if kind_of(frames.device) == "cpu":
             size = max(1, VALUES_AT_ONCE // frames[:1].numel())
-        if len(frames) <= size or (grad and not recompute):
+        if len(frames) <= size or (grad and not recompute and kind_of(frames.device) != "cpu"):
             return run(frames)
         groups = frames.split(size)
-        if grad:
+        if grad and recompute:
             return torch.cat([checkpoint(run, group, use_reentrant=False) for group in groups])
         return torch.cat([run(group) for group in groups])
