@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+from collections.abc import Container, Sequence
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -47,20 +48,26 @@ def main() -> None:
     print(_cells("row", *HEADS))
     rows: dict[str, Any] = {}
     for row in chosen.rows or ROWS:
-        shapes = import_module(f"benchmarks.{row}").SHAPES
+        module = import_module(f"benchmarks.{row}")
+        noted = {"title": module.TITLE, "date": date.today().isoformat()}
         rows[row] = {}
-        for name in (name for name in shapes if chosen.only in name):
-            if "bf16" in name and the_dtype() == "float32":
-                print(row, name, "left out: this machine does not multiply in bfloat16")
-                continue
-            rows[row][name] = measure(row, name, rates) | {
-                "title": import_module(f"benchmarks.{row}").TITLE,
-                "date": date.today().isoformat(),
-            }
-            print("|", row, _line(name, rows[row][name]), flush=True)
+        names = [name for name in module.SHAPES if chosen.only in name]
+        if the_dtype() == "float32" and any("bf16" in name for name in names):
+            print(row, "in bf16 left out: this machine does not multiply in bfloat16")
+            names = [name for name in names if "bf16" not in name]
+        for group in groups(names, getattr(module, "TOGETHER", ())):
+            for name, found in measure(row, group, rates).items():
+                rows[row][name] = found | noted
+                print("|", row, _line(name, rows[row][name]), flush=True)
     if not chosen.dry:
         save(here, rows)
         PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def groups(names: Sequence[str], together: Container[str]) -> list[list[str]]:
+    """Names one by one, but those that are timed together in one list, the first."""
+    shared = [name for name in names if name in together]
+    return [shared] * bool(shared) + [[name] for name in names if name not in together]
 
 
 def save(here: dict[str, Any], rows: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.frames import VISION
-from benchmarks.harness import Case, Work, measure_pairs, seconds, the_device
+from benchmarks.harness import measure_rounds, seconds, the_device
 from sign2gpt.model import Sign2GPTConfig
 from sign2gpt.model.published import published_config
 from sign2gpt.model.sign_encoder import SignEncoder
@@ -30,8 +30,7 @@ def compare(name: str, module: nn.Module, call: Callable[[nn.Module], Tensor]) -
 
     compiled = torch.compile(module, dynamic=False)
     first = seconds(lambda: run(compiled))
-    case = Case(fast=lambda: run(compiled), naive=lambda: run(module), floor=Work())
-    taken = measure_pairs(case)
+    taken = measure_rounds({"naive": lambda: run(module), "fast": lambda: run(compiled)})
     ratios = [plain / fast for plain, fast in zip(taken["naive"], taken["fast"], strict=True)]
     print(
         f"{name}: {median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}), "

@@ -53,6 +53,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "target": Target(speed=3.0),
     },
 }
+# From signs on, one clip: naive is the same code, which takes most of the time.
+TOGETHER = {name for name, shape in SHAPES.items() if not shape.keys() & {"frames", "clips"}}
 BEAMS, SIGNS = 4, 32
 
 

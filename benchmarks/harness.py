@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -58,6 +58,7 @@ class Case:
     items: int = 1  # a call's tokens, frames, clips ...
     unit: str = "call"
     target: Target | None = None
+    ready: Callable[[], Any] = lambda: None  # makes what both need before any time is taken
     tolerance: float = 1e-5  # absolute and relative, of fast's values against naive's
     memory: bool = True  # measure extra memory too
 
@@ -99,19 +100,16 @@ def measure_rates(device: torch.device) -> dict[str, float]:
     return rates
 
 
-def measure_pairs(case: Case, budget: float = 10.0, most: int = 31) -> dict[str, list[float]]:
+def measure_rounds(
+    variants: dict[str, Callable[[], Any]], budget: float = 10.0, most: int = 31
+) -> dict[str, list[float]]:
     """Seconds of each variant, taken in turns until `budget` seconds are spent, at least 3 times
-    where there is a pair.
+    where there is more than one.
 
-    The order within a pair alternates. The first round warms up and is not counted, unless it alone
-    takes longer than the budget: then what is made ready is a small part of it.
+    The order within a round alternates. The first round warms up and is not counted, unless it
+    alone takes longer than the budget: then what is made ready is a small part of it.
     """
-    least = 1 if case.naive is None else 3
-    variants = {"fast": case.fast}
-    if case.naive is not None:
-        variants["naive"] = case.naive
-    if callable(case.floor):
-        variants["floor"] = case.floor
+    least = 1 if len(variants) == 1 else 3
     taken: dict[str, list[float]] = {name: [] for name in variants}
     start = time.perf_counter()
     first = {name: [seconds(call)] for name, call in variants.items()}
@@ -119,31 +117,49 @@ def measure_pairs(case: Case, budget: float = 10.0, most: int = 31) -> dict[str,
         taken = first
     else:
         start = time.perf_counter()
-    for turn in range(len(taken["fast"]), most):
+    for turn in range(min(map(len, taken.values())), most):
         if turn >= least and time.perf_counter() - start > budget:
             break
-        for name in sorted(variants, reverse=bool(turn % 2)):
+        for name in list(variants)[:: -1 if turn % 2 else 1]:
             taken[name].append(seconds(variants[name]))
     return taken
 
 
-def measure(row: str, name: str, rates: dict[str, float]) -> dict[str, Any]:
-    """Everything about one shape of a row, ready for JSON."""
+def measure(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """Everything about one shape of a row, or about several that have the same naive and are timed
+    in the same rounds, ready for JSON."""
     threads = torch.get_num_threads()
     try:
-        return _measured(row, name, rates)
+        return _measured(row, names, rates)
     finally:
         torch.set_num_threads(threads)  # a row may want one alone
 
 
-def _measured(row: str, name: str, rates: dict[str, float]) -> dict[str, Any]:
+def _measured(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[str, dict[str, Any]]:
     module = import_module(f"benchmarks.{row}")
-    case: Case = module.build(the_device(), **module.SHAPES[name])
-    taken = measure_pairs(case)
-    fast = median(taken["fast"])
-    floor = median(taken["floor"]) if "floor" in taken else case.floor.seconds(rates)  # type: ignore[union-attr]
+    cases: dict[str, Case] = {
+        name: module.build(the_device(), **module.SHAPES[name]) for name in names
+    }
+    variants: dict[str, Callable[[], Any]] = {}
+    for name, case in cases.items():
+        case.ready()
+        if case.naive is not None:
+            variants["naive"] = case.naive
+        variants[name] = case.fast
+        if callable(case.floor):
+            variants["floor"] = case.floor
+    taken = measure_rounds(variants)
+    del variants
+    return {name: _described(row, name, cases.pop(name), taken, rates) for name in names}
+
+
+def _described(
+    row: str, name: str, case: Case, taken: dict[str, list[float]], rates: dict[str, float]
+) -> dict[str, Any]:
+    fast = median(taken[name])
+    floor = median(taken["floor"]) if callable(case.floor) else case.floor.seconds(rates)
     found: dict[str, Any] = {
-        "repeats": len(taken["fast"]),
+        "repeats": len(taken[name]),
         "fast_seconds": fast,
         "floor_seconds": floor,
         "over_floor": fast / floor,
@@ -152,9 +168,9 @@ def _measured(row: str, name: str, rates: dict[str, float]) -> dict[str, Any]:
         "target": vars(case.target) if case.target else None,
         "rates": rates,
     }
-    if "naive" in taken:
+    if case.naive is not None:
         found["naive_seconds"] = median(taken["naive"])
-        ratios = [n / f for n, f in zip(taken["naive"], taken["fast"], strict=True)]
+        ratios = [n / f for n, f in zip(taken["naive"], taken[name], strict=True)]
         found["speed"] = median(ratios)
         found["speed_range"] = [min(ratios), max(ratios)]
     if case.memory:

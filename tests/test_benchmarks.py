@@ -38,13 +38,33 @@ def test_ratio_is_that_of_the_pairs_and_the_floor_is_measured_or_computed():
     def lasting(seconds):
         return lambda: time.sleep(seconds)
 
-    case = harness.Case(fast=lasting(0.003), naive=lasting(0.03), floor=lasting(0.0))
-    taken = harness.measure_pairs(case, budget=0.0)
+    variants = {"fast": lasting(0.003), "naive": lasting(0.03), "floor": lasting(0.0)}
+    taken = harness.measure_rounds(variants, budget=0.0)
     assert {len(times) for times in taken.values()} == {3}
     assert min(taken["naive"]) >= 0.03 > min(taken["fast"]) >= 0.003 > min(taken["floor"])
     rates = {"float32": 100.0, "bytes": 10.0}
     assert harness.Work(operations=200.0, bytes=10.0).seconds(rates) == 2.0
     assert harness.Work(operations=200.0, bytes=50.0).seconds(rates) == 5.0
+
+
+def test_shapes_with_the_same_naive_are_timed_in_the_same_rounds(monkeypatch):
+    calls = []
+
+    def case(name):
+        return harness.Case(
+            fast=lambda: calls.append(name),
+            naive=lambda: calls.append("naive"),
+            floor=harness.Work(1.0),
+            memory=False,
+        )
+
+    row = import_module("benchmarks.generation")
+    monkeypatch.setattr(row, "SHAPES", {"a": {"name": "a"}, "b": {"name": "b"}})
+    monkeypatch.setattr(row, "build", lambda device, name: case(name))
+    found = harness.measure("generation", ["a", "b"], {"float32": 1.0, "bytes": 1.0})
+    assert list(found) == ["a", "b"] and all(one["speed"] > 0 for one in found.values())
+    assert main.groups(["x", "a", "y", "b"], {"a", "b"}) == [["a", "b"], ["x"], ["y"]]
+    assert calls.count("naive") == calls.count("a") == calls.count("b") >= 3
 
 
 def test_targets_are_held_against_the_figures():

@@ -208,7 +208,9 @@ class ReadyLinear:
         ).to(self.dtype)
         if not first.drops and inputs.shape[:-1].numel() >= len(weight):
             return F.linear(inputs, weight + up @ down, bias)
-        rows_of_all = inputs.flatten(0, -2)  # in two dimensions, so that what adds is no view's part
+        rows_of_all = inputs.flatten(
+            0, -2
+        )  # in two dimensions, so that what adds is no view's part
         narrow = F.linear(dropout(rows_of_all, first.dropout, first.training), down)
         product = F.linear(rows_of_all, weight, bias).addmm_(narrow, up.T)
         return product.unflatten(0, inputs.shape[:-1])
