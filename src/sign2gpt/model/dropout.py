@@ -1,11 +1,12 @@
 """Dropout that is cheap on a CPU, in time and in memory.
 
 torch draws 64 random bits a value there, one after the other, and keeps a float a value for the way
-back. Here 16 bits are drawn, and drawn again on the way back: only their seed is kept.
+back. Here 16 bits are drawn, and one is kept.
 """
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,35 +27,45 @@ def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = Fal
     dropped = round(p * _LEVELS)
     if not training or not 0 < dropped < _LEVELS or kind_of(values.device) != "cpu":
         return F.dropout(values, p, training)
-    seed = int(torch.randint(2**62, (), device="cpu"))
-    return _Dropout.apply(values, dropped, seed, inplace)
+    return _Dropout.apply(values, dropped, inplace)
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, dropped: int, seed: int, inplace: bool) -> Tensor:
-        ctx.dropped, ctx.seed = dropped, seed
+    def forward(ctx: Any, values: Tensor, dropped: int, inplace: bool) -> Tensor:
         if inplace and values.is_contiguous():
             ctx.mark_dirty(values)
-            return _drop(values, values, dropped, seed)
-        return _drop(values, None, dropped, seed)
+            out = values
+        else:
+            values = values.contiguous()
+            out = torch.empty_like(values)
+        seed = int(torch.randint(2**62, (), device="cpu"))
+        random = np.random.Generator(np.random.SFC64(seed))
+        kept = []
+        for part, result in zip(_parts(values), _parts(out), strict=True):
+            bits = random.integers(2**64, size=-(-len(part) // 4), dtype=np.uint64)
+            keep = bits.view(np.uint16)[: len(part)] >= dropped
+            _keep(part, keep.view(np.uint8), dropped, result)
+            kept.append(np.packbits(keep))
+        ctx.dropped = dropped
+        ctx.save_for_backward(torch.from_numpy(np.concatenate(kept)))
+        return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _drop(gradient, None, ctx.dropped, ctx.seed), None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        gradient = gradient.contiguous()
+        out = torch.empty_like(gradient)
+        kept = ctx.saved_tensors[0].split(_CHUNK // 8)
+        for part, bits, result in zip(_parts(gradient), kept, _parts(out), strict=True):
+            _keep(part, np.unpackbits(bits.numpy(), count=len(part)), ctx.dropped, result)
+        return out, None, None
 
 
-def _drop(values: Tensor, out: Tensor | None, dropped: int, seed: int) -> Tensor:
-    """Values times 0 or 1 / (1 - p), as the seed says; `out` is new where it is None."""
-    values = values.contiguous()
-    out = torch.empty_like(values) if out is None else out
-    generator = torch.Generator().manual_seed(seed)
-    size = min(_CHUNK, values.numel())
-    bits = torch.empty(-(-size // 4), dtype=torch.int64)
-    levels, factors = bits.view(torch.int16), torch.empty(size, dtype=values.dtype)
-    for part, target in zip(values.view(-1).split(_CHUNK), out.view(-1).split(_CHUNK), strict=True):
-        bits.random_(-(2**63), None, generator=generator)
-        kept = factors[: len(part)]
-        torch.ge(levels[: len(part)], dropped - _LEVELS // 2, out=kept)
-        torch.mul(part, kept.mul_(_LEVELS / (_LEVELS - dropped)), out=target)
-    return out
+def _parts(values: Tensor) -> tuple[Tensor, ...]:
+    return values.view(-1).split(_CHUNK)
+
+
+def _keep(values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:
+    """Values times 0 or 1 / (1 - p), as `keep` says by 0 or 1."""
+    factors = torch.from_numpy(keep).to(values.dtype).mul_(_LEVELS / (_LEVELS - dropped))
+    torch.mul(values, factors, out=out)
