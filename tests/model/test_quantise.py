@@ -62,7 +62,7 @@ def test_what_is_trained_learns_and_is_saved_alone(model, kind, tmp_path):
     labels = TOKENS.clone()
     optimizer = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad], 3e-2)
     losses = []
-    for _ in range(15):
+    for _ in range(30):
         signs = torch.randn(2, 6, model.config.sign_hidden_size)
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(sign_features=signs, labels=labels).loss

@@ -32,6 +32,7 @@ from torch.func import functional_call
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory
 from sign2gpt.model.kept_tokens import MakeLinear, keep_tokens, plain_linear
 from sign2gpt.model.lora import LowRankAdapter
+from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import Precision, fast_bf16
 
 if TYPE_CHECKING:
@@ -39,28 +40,6 @@ if TYPE_CHECKING:
 
 
 _ROWS = 4096  # of a weight, at once: a large head has no room for a second copy in float32
-
-
-class PackedLinear(nn.Module):
-    """x W^T + b in bfloat16, W (O, I) in the blocks that oneDNN multiplies a few rows by."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__()
-        # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
-        self._packed = (torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 4),)
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-
-    @staticmethod
-    def possible() -> bool:
-        """Whether this CPU multiplies in bfloat16, through oneDNN."""
-        onednn = torch.backends.mkldnn.is_available()
-        return onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(N, I) -> (N, O)."""
-        return torch.ops.mkldnn._linear_pointwise(
-            inputs, self._packed[0], self.bias, "none", [], ""
-        )
 
 
 class HalfLinear(nn.Module):
@@ -312,7 +291,7 @@ def lay_out(
 
 def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:
     if weight.dtype == torch.bfloat16 and PackedLinear.possible():
-        return PackedLinear(weight, bias)
+        return PackedLinear(weight, bias, rows=4)
     if weight.dtype == torch.float32:
         return (HalfLinear if HalfLinear.possible(weight) else FewRowsLinear)(weight, bias)
     return plain_linear(weight, bias)

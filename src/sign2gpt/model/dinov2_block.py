@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from sign2gpt.model.dropout import dropout
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
 
+ROWS = 2570  # tokens of 10 frames of 224 x 224: what weights in oneDNN's blocks are laid out for
 Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
 
@@ -179,14 +181,21 @@ class ReadyLinear:
             if linear.bias is not None
         ]
         self.bias = torch.cat(biases).to(dtype) if biases else None
+        self.packed: PackedLinear | None = None
         # Adapters in a row that share A, so that their input is dropped and narrowed once.
         pairs: list[tuple[LowRankAdapter, Factor]] = []
         if adapted and not merge:
             pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
         self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
+        on_cpu = self.weight.device.type == "cpu"
+        if merge and on_cpu and dtype == torch.bfloat16 and PackedLinear.possible():
+            self.packed = PackedLinear(self.weight, self.bias, ROWS)
+            del self.weight
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """(N, P, I) -> (N, P, the sum of the layers' O)."""
+        if self.packed is not None:
+            return self.packed(inputs)
         if not self.sharing:
             return F.linear(inputs, self.weight, self.bias)
         start, parts = 0, []

@@ -1,0 +1,29 @@
+"""A frozen linear layer in oneDNN's own blocks, for a CPU that multiplies in bfloat16.
+
+Shapes: N rows (any leading dimensions), I input width, O output width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class PackedLinear(nn.Module):
+    """x W^T + b in bfloat16, W (O, I) in the blocks that oneDNN multiplies about `rows` rows by."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int):
+        super().__init__()
+        # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
+        self._packed = (torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows),)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this CPU multiplies in bfloat16, through oneDNN."""
+        onednn = torch.backends.mkldnn.is_available()
+        return onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, I) -> (N, O)."""
+        return torch.ops.mkldnn._linear_pointwise(
+            inputs, self._packed[0], self.bias, "none", [], ""
+        )
