@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import ResNetConfig
 
 from sign2gpt.model import spatial as spatial_module
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
@@ -164,6 +165,44 @@ def test_groups_draw_the_same_dropout_again(tiny_config, awaken, clips, monkeypa
     assert (gradient * direction).sum().item() == pytest.approx(
         (upper - lower) / (2 * step), rel=1e-4
     )
+
+
+@pytest.mark.parametrize("recompute", [True, False])
+def test_groups_give_the_gradients_of_all_frames_at_once(
+    recompute, tiny_config, awaken, clips, monkeypatch
+):
+    spatial = frozen(awaken(SpatialModel(tiny_config(None, spatial_lora_dropout=0.0)))).train()
+    spatial.gradient_checkpointing = recompute
+    frames = clips(8)[0].double()
+    learnt = [weight for weight in spatial.double().parameters() if weight.requires_grad]
+    found = []
+    for frames_at_once in (8, 3):
+        monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", frames_at_once * 5 * 32)
+        found.append(torch.autograd.grad(spatial(frames).pow(3).sum(), learnt))
+    for whole, grouped in zip(*found, strict=True):
+        torch.testing.assert_close(grouped, whole, atol=1e-10, rtol=1e-10)
+
+
+def test_a_resnet_that_learns_sees_all_frames_of_a_batch_at_once(tiny_config, clips, monkeypatch):
+    """Its BatchNorm's statistics are of the batch, whatever passes at a time elsewhere."""
+    resnet = ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], layer_type="basic")
+    config = tiny_config(None, vision_config=resnet, spatial_lora_layers=0, train_backbone=True)
+    torch.manual_seed(0)
+    spatial = SpatialModel(config).train()
+    frames, _ = clips(8)
+    found = []
+    for values_at_once in (10**9, 1):
+        monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", values_at_once)
+        found.append(spatial(frames))
+    torch.testing.assert_close(*found)
+
+
+def test_a_model_that_has_run_can_be_copied(tiny_config, awaken, clips):
+    spatial = awaken(SpatialModel(tiny_config(None))).eval()
+    frames, _ = clips(3)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = spatial(frames)
+        assert torch.equal(copy.deepcopy(spatial)(frames), found)
 
 
 def test_what_is_made_ready_without_gradients_serves_training(tiny_config, awaken, clips):

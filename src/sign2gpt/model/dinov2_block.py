@@ -38,6 +38,10 @@ class ReadyBlocks:
         self._ready: dict[int, tuple[Any, list[tuple[Tensor, int]], ReadyBlock]] = {}
         self._alone: list[ReadyBlock] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes its blocks ready itself: what lies in oneDNN's blocks cannot be copied."""
+        return self.__dict__ | {"_ready": {}}
+
     @torch.no_grad()
     def keep_alone(self) -> None:
         """Make every block ready for good, and give up the weights that it was made of: it can
@@ -193,7 +197,7 @@ class ReadyLinear:
             del self.weight
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """(N, P, I) -> (N, P, the sum of the layers' O)."""
+        """(N, P, I) -> (N, P, the sum of the layers' O); no gradients where adapters are merged."""
         if self.packed is not None:
             return self.packed(inputs)
         if not self.sharing:
