@@ -15,8 +15,8 @@ ROWS = (
     "frames",
     "sign_encoder",
     "pseudo_gloss_head",
-    "training_step",
     "generation",
     "input_pipeline",
     "stored_features",
+    "training_step",  # last, as its setting of malloc outlives it
 )

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -149,7 +150,7 @@ def _measured(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[s
         if callable(case.floor):
             variants["floor"] = case.floor
     taken = measure_rounds(variants)
-    del variants
+    del variants, case
     return {name: _described(row, name, cases.pop(name), taken, rates) for name in names}
 
 
@@ -242,10 +243,12 @@ def _in_fresh_process(row: str, name: str, variant: str) -> int | None:
     """None where it cannot be measured: no /proc and no GPU."""
     if not STATUS.exists() and not torch.cuda.is_available():
         return None
-    # Freed blocks go back to the system at once, so that resident memory is memory in use.
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # heard by processes when they start
     # A fork of one that has imported everything and run nothing, where a GPU's driver allows it.
     context = get_context("spawn" if torch.cuda.is_available() else "forkserver")
     context.set_forkserver_preload([f"benchmarks.{row}" for row in ROWS])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    # Freed blocks go back to the system at once, so that resident memory is memory in use.
+    with (
+        patch.dict(os.environ, {"MALLOC_MMAP_THRESHOLD_": "65536"}),  # heard as a process starts
+        ProcessPoolExecutor(1, mp_context=context) as pool,
+    ):
         return pool.submit(extra_memory, row, name, variant).result()

@@ -156,6 +156,13 @@ def test_packed_products_are_bfloat16s(rows):
     torch.testing.assert_close(PackedLinear(weight, bias, rows=4)(inputs), wanted)
 
 
+@pytest.mark.skipif(not PackedLinear.possible(), reason="this CPU does not multiply in bfloat16")
+def test_gradients_of_packed_products_are_an_error_not_wrong():
+    packed = PackedLinear(torch.randn(24, 16).bfloat16(), None, rows=4)
+    with pytest.raises(UserError, match="gives no gradients"):
+        packed(torch.randn(2, 16).bfloat16().requires_grad_())
+
+
 @pytest.mark.skipif(not Int8Linear.possible(), reason="this torch does not multiply in 8 bits")
 @pytest.mark.parametrize("width", [64, 1024])
 def test_sums_of_8_bit_products_do_not_overflow(width):

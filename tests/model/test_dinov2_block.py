@@ -197,12 +197,16 @@ def test_a_resnet_that_learns_sees_all_frames_of_a_batch_at_once(tiny_config, cl
     torch.testing.assert_close(*found)
 
 
+@torch.no_grad()
 def test_a_model_that_has_run_can_be_copied(tiny_config, awaken, clips):
     spatial = awaken(SpatialModel(tiny_config(None))).eval()
     frames, _ = clips(3)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16):
         found = spatial(frames)
         assert torch.equal(copy.deepcopy(spatial)(frames), found)
+    spatial.bfloat16().reader.keep_ready()
+    found = spatial(frames)
+    assert torch.equal(copy.deepcopy(spatial)(frames), found)
 
 
 def test_what_is_made_ready_without_gradients_serves_training(tiny_config, awaken, clips):

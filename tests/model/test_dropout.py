@@ -56,3 +56,11 @@ def test_attention_weights_drop_out_with_probability_p(length):
         0.25, abs=0.03 if length < 99 else 0.01
     )
     assert float(kept.mean()) == pytest.approx(1 / 7, rel=0.04 if length < 99 else 0.01)
+
+
+def test_sizes_are_counted_without_values():
+    values = torch.empty(SIZE, device="meta", requires_grad=True)
+    kept = dropout(values, 0.1)
+    assert kept.shape == values.shape
+    (gradient,) = torch.autograd.grad(kept.sum(), values)
+    assert gradient.shape == values.shape and gradient.is_meta

@@ -21,7 +21,7 @@ from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
 
-ROWS = 2570  # tokens of 10 frames of 224 x 224: what weights in oneDNN's blocks are laid out for
+PACKED_ROWS = 2570  # weights are laid out for: tokens of 10 frames of 224 x 224
 Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
 
@@ -39,7 +39,7 @@ class ReadyBlocks:
         self._alone: list[ReadyBlock] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy makes its blocks ready itself: what lies in oneDNN's blocks cannot be copied."""
+        """A copy makes its blocks ready itself, as its weights are others."""
         return self.__dict__ | {"_ready": {}}
 
     @torch.no_grad()
@@ -48,7 +48,8 @@ class ReadyBlocks:
         then neither be trained nor saved, nor brought to another dtype or device."""
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
-            self._alone.append(ReadyBlock(block, block.norm1.weight.dtype, True, index == last))
+            dtype = block.norm1.weight.dtype
+            self._alone.append(ReadyBlock(block, dtype, True, index == last, pack=True))
             for part in block.modules():
                 if isinstance(part, nn.Linear):
                     part.register_parameter("weight", None)
@@ -83,7 +84,7 @@ class ReadyBlocks:
             with torch.inference_mode(False), torch.no_grad():  # training may use it later
                 # Held, so that a changed weight cannot come to lie where the old one was.
                 seen = [(weight.detach(), weight._version) for weight in read]
-                known = self._ready[index] = (kind, seen, ReadyBlock(block, *kind))
+                known = self._ready[index] = (kind, seen, ReadyBlock(block, *kind, pack=merge))
         return known[2]
 
 
@@ -102,10 +103,17 @@ class ReadyBlock:
         dtype: of the products.
         merge: whether adapters are added into the weights.
         class_token_alone: whether no other token is wanted: then only its query is made.
+        pack: whether to lay weights out for a product without gradients, where there is a faster
+            one; worth it for more than one call.
     """
 
     def __init__(
-        self, block: nn.Module, dtype: torch.dtype, merge: bool, class_token_alone: bool = False
+        self,
+        block: nn.Module,
+        dtype: torch.dtype,
+        merge: bool,
+        class_token_alone: bool = False,
+        pack: bool = False,
     ):
         self.block, self.dtype, self.class_token_alone = block, dtype, class_token_alone
         attention, mlp = block.attention, block.mlp
@@ -115,12 +123,11 @@ class ReadyBlock:
         three = [attention.q_proj, attention.k_proj, attention.v_proj]
         factors = [attention.scaling, 1.0, 1.0]
         groups = [slice(0, 1), slice(1, 3)] if class_token_alone else [slice(0, 3)]
-        self.query_key_value = [
-            ReadyLinear(three[group], factors[group], dtype, merge) for group in groups
-        ]
-        self.out = ReadyLinear([attention.o_proj], [scale1], dtype, merge)
-        self.up = ReadyLinear(ups, [1.0] * len(ups), dtype, merge)
-        self.down = ReadyLinear([mlp.down_proj if swiglu else mlp.fc2], [scale2], dtype, merge)
+        how = (dtype, merge, pack)
+        self.query_key_value = [ReadyLinear(three[group], factors[group], *how) for group in groups]
+        self.out = ReadyLinear([attention.o_proj], [scale1], *how)
+        self.up = ReadyLinear(ups, [1.0] * len(ups), *how)
+        self.down = ReadyLinear([mlp.down_proj if swiglu else mlp.fc2], [scale2], *how)
         self.activation = mlp.act_fn if swiglu else mlp.activation_fn
 
     def __call__(self, tokens: Tensor) -> Tensor:
@@ -162,6 +169,7 @@ class ReadyLinear:
         factors: what each layer's outputs are multiplied by.
         dtype: of the product.
         merge: whether adapters are added into the weights.
+        pack: as in `ReadyBlock`.
     """
 
     def __init__(
@@ -170,6 +178,7 @@ class ReadyLinear:
         factors: Sequence[Factor],
         dtype: torch.dtype,
         merge: bool,
+        pack: bool,
     ):
         self.count = len(linears)
         self.dtype = dtype
@@ -192,12 +201,12 @@ class ReadyLinear:
             pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
         self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
         on_cpu = self.weight.device.type == "cpu"
-        if merge and on_cpu and dtype == torch.bfloat16 and PackedLinear.possible():
-            self.packed = PackedLinear(self.weight, self.bias, ROWS)
+        if pack and on_cpu and dtype == torch.bfloat16 and PackedLinear.possible():
+            self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS)
             del self.weight
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """(N, P, I) -> (N, P, the sum of the layers' O); no gradients where adapters are merged."""
+        """(N, P, I) -> (N, P, the sum of the layers' O); no gradients where it is packed."""
         if self.packed is not None:
             return self.packed(inputs)
         if not self.sharing:
@@ -221,11 +230,9 @@ class ReadyLinear:
         ).to(self.dtype)
         if not first.drops and inputs.shape[:-1].numel() >= len(weight):
             return F.linear(inputs, weight + up @ down, bias)
-        rows_of_all = inputs.flatten(
-            0, -2
-        )  # in two dimensions, so that what adds is no view's part
-        narrow = F.linear(dropout(rows_of_all, first.dropout, first.training), down)
-        product = F.linear(rows_of_all, weight, bias).addmm_(narrow, up.T)
+        flat = inputs.flatten(0, -2)  # of a view, `addmm_` would copy the gradient
+        narrow = F.linear(dropout(flat, first.dropout, first.training), down)
+        product = F.linear(flat, weight, bias).addmm_(narrow, up.T)
         return product.unflatten(0, inputs.shape[:-1])
 
 

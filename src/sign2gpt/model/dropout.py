@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sign2gpt.model.precision import kind_of
 
@@ -39,30 +40,40 @@ class _Dropout(torch.autograd.Function):
         else:
             values = values.contiguous()
             out = torch.empty_like(values)
+        kept = torch.empty(-(-values.numel() // 8), dtype=torch.uint8, device=values.device)
+        ctx.dropped = dropped
+        ctx.save_for_backward(kept)
+        if values.is_meta:
+            return out
         seed = int(torch.randint(2**62, (), device="cpu"))
         random = np.random.Generator(np.random.SFC64(seed))
-        kept = []
-        for part, result in zip(_parts(values), _parts(out), strict=True):
-            bits = random.integers(2**64, size=-(-len(part) // 4), dtype=np.uint64)
-            keep = bits.view(np.uint16)[: len(part)] >= dropped
+        for part, bits, result in zip(_parts(values), _bits(kept), _parts(out), strict=True):
+            drawn = random.integers(2**64, size=-(-len(part) // 4), dtype=np.uint64)
+            keep = drawn.view(np.uint16)[: len(part)] >= dropped
             _keep(part, keep.view(np.uint8), dropped, result)
-            kept.append(np.packbits(keep))
-        ctx.dropped = dropped
-        ctx.save_for_backward(torch.from_numpy(np.concatenate(kept)))
+            bits.numpy()[:] = np.packbits(keep)
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradient.contiguous()
         out = torch.empty_like(gradient)
-        kept = ctx.saved_tensors[0].split(_CHUNK // 8)
-        for part, bits, result in zip(_parts(gradient), kept, _parts(out), strict=True):
+        if gradient.is_meta:
+            return out, None, None
+        (kept,) = ctx.saved_tensors
+        for part, bits, result in zip(_parts(gradient), _bits(kept), _parts(out), strict=True):
             _keep(part, np.unpackbits(bits.numpy(), count=len(part)), ctx.dropped, result)
         return out, None, None
 
 
 def _parts(values: Tensor) -> tuple[Tensor, ...]:
     return values.view(-1).split(_CHUNK)
+
+
+def _bits(kept: Tensor) -> tuple[Tensor, ...]:
+    """Of each part, eight values a byte."""
+    return kept.split(_CHUNK // 8)
 
 
 def _keep(values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:

@@ -6,6 +6,8 @@ Shapes: N rows (any leading dimensions), I input width, O output width.
 import torch
 from torch import Tensor, nn
 
+from sign2gpt.errors import UserError
+
 
 class PackedLinear(nn.Module):
     """x W^T + b in bfloat16, W (O, I) in the blocks that oneDNN multiplies about `rows` rows by."""
@@ -23,7 +25,20 @@ class PackedLinear(nn.Module):
         return onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(N, I) -> (N, O)."""
+        """(N, I) -> (N, O).
+
+        Raises:
+            UserError: gradients of the inputs are asked for, which this product does not have.
+        """
+        if torch.is_grad_enabled() and inputs.requires_grad:
+            raise UserError(
+                "A model that is made ready for translation gives no gradients; load it with "
+                "Sign2GPTForConditionalGeneration.from_pretrained."
+            )
         return torch.ops.mkldnn._linear_pointwise(
             inputs, self._packed[0], self.bias, "none", [], ""
         )
+
+    def __deepcopy__(self, memo: object) -> "PackedLinear":
+        """Itself, as it never changes; torch cannot copy oneDNN's layout."""
+        return self

@@ -94,7 +94,7 @@ class SpatialModel(nn.Module):
         if frame_tokens is not None:
             self.require_storable()
             frame_tokens = frame_tokens.to(self.projection.weight.dtype)
-            features = self._by_groups(self.reader.above, frame_tokens, trains=True)
+            features = self._by_groups(self.reader.above, frame_tokens, each_alone=True)
         else:
             check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
             features = self._by_groups(
@@ -139,18 +139,18 @@ class SpatialModel(nn.Module):
         return self.gradient_checkpointing and self.training and self.reader.storable
 
     def _by_groups(
-        self, run: Callable[[Tensor], Tensor], frames: Tensor, trains: bool = False
+        self, run: Callable[[Tensor], Tensor], frames: Tensor, each_alone: bool = False
     ) -> Tensor:
-        """`run` on a few frames at a time; with gradients only where `trains` says that it treats
-        each frame on its own (a ResNet's BatchNorm does not).
+        """`run` on a few frames at a time; with gradients only where it treats `each_alone` (a
+        ResNet's BatchNorm does not).
 
         Then groups keep what the way back needs, on a CPU in small blocks of memory, or they are
         computed again on the way back, so that one group's activations are in memory at a time.
         """
         grad, on_cpu = torch.is_grad_enabled(), kind_of(frames.device) == "cpu"
-        recompute = grad and trains and self.recomputes
+        recompute = grad and each_alone and self.recomputes
         size = max(1, VALUES_AT_ONCE // frames[:1].numel()) if on_cpu else FRAMES_AT_ONCE
-        in_groups = not grad or recompute or (trains and on_cpu)
+        in_groups = not grad or recompute or (each_alone and on_cpu)
         if len(frames) <= size or not in_groups:
             return run(frames)
         groups = frames.split(size)

@@ -150,7 +150,8 @@ def train_stage(
         if last is not None:
             require_same_frozen_models(Path(last), model)
         save_recipe(recipe, output / RECIPE)
-        keep_freed_memory()
+        if trainer.args.device.type == "cpu":
+            keep_freed_memory()
         try:
             trainer.train(resume_from_checkpoint=last)
         except BaseException:
