@@ -1,7 +1,7 @@
 """What a training step frees on a CPU stays with the process, for the next step.
 
-glibc gives large blocks back to the system, which clears each page anew when it is touched: 6 % of a
-step's time with the paper's vision model (docs/log.md).
+glibc gives large blocks back to the system, which clears each page anew when it is touched: 6 %
+of a step's time with the paper's vision model (docs/log.md).
 """
 
 import ctypes
