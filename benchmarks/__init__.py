@@ -7,6 +7,7 @@ A row is a module here that declares
              numbers: there `naive` and `fast` must return the same values (a test holds it)
     SHAPES   {name in the table: keyword arguments of `build`}
     build    (device, **shape) -> harness.Case
+    TOGETHER names of shapes whose naive is the same code, so that they share its runs (optional)
 
 No rows: `python -m benchmarks.memory` and `python -m benchmarks.compiled`.
 """

@@ -47,7 +47,7 @@ def main() -> None:
     print(json.dumps({"machine": here, "rates": rates}))
     print(_cells("row", *HEADS))
     rows: dict[str, Any] = {}
-    for row in [row for row in ROWS if row in chosen.rows or not chosen.rows]:
+    for row in [row for row in ROWS if row in (chosen.rows or ROWS)]:
         module = import_module(f"benchmarks.{row}")
         noted = {"title": module.TITLE, "date": date.today().isoformat()}
         rows[row] = {}
@@ -65,9 +65,10 @@ def main() -> None:
 
 
 def groups(names: Sequence[str], together: Container[str]) -> list[list[str]]:
-    """Names one by one, but those that are timed together in one list, the first."""
+    """Those that are timed together in one list, then each other name alone."""
     shared = [name for name in names if name in together]
-    return [shared] * bool(shared) + [[name] for name in names if name not in together]
+    alone = [[name] for name in names if name not in together]
+    return [shared, *alone] if shared else alone
 
 
 def save(here: dict[str, Any], rows: dict[str, Any]) -> None:

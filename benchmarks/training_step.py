@@ -24,7 +24,7 @@ from sign2gpt.model import (
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.published import published_config
 from sign2gpt.model.quantise import hold_language_model
-from sign2gpt.train.memory import keep_freed_memory
+from sign2gpt.train.freed_memory import keep_freed_memory
 
 CLEAR = STATUS.with_name("clear_refs")
 TITLE = "Training step: 2,533 pseudo-glosses (stage 1), XGLM-564M and 24 tokens (stage 2)"
@@ -100,7 +100,7 @@ def build(
         steps.append(Step(lambda: made(True), _plain, batch, autocast))
 
     def ready() -> None:
-        keep_freed_memory()  # as training does
+        keep_freed_memory(device)  # as training does
         for step in steps:
             step.ready()
 

@@ -23,6 +23,10 @@ from sign2gpt.translate import make_ready
 TOKENS = torch.tensor([[2, 5, 6, 7], [2, 9, 8, 4]])
 # Standard deviation of the logits' error over theirs, against float32, of tiny random models.
 ERROR = {Precision.float32: 1e-6, Precision.bfloat16: 0.02, Precision.int8: 0.03}
+needs_bf16 = pytest.mark.skipif(
+    not PackedLinear.possible(torch.zeros(1, 1).bfloat16()),
+    reason="this CPU does not multiply in bfloat16",
+)
 
 
 @pytest.fixture(params=["xglm", "llama", "qwen2", "qwen3"])
@@ -146,7 +150,7 @@ def test_a_model_made_ready_cannot_be_trained(model, clips):
         output.loss.backward()
 
 
-@pytest.mark.skipif(not PackedLinear.possible(), reason="this CPU does not multiply in bfloat16")
+@needs_bf16
 @pytest.mark.parametrize("rows", [(1,), (4,), (2, 3)])
 def test_packed_products_are_bfloat16s(rows):
     torch.manual_seed(0)
@@ -156,7 +160,7 @@ def test_packed_products_are_bfloat16s(rows):
     torch.testing.assert_close(PackedLinear(weight, bias, rows=4)(inputs), wanted)
 
 
-@pytest.mark.skipif(not PackedLinear.possible(), reason="this CPU does not multiply in bfloat16")
+@needs_bf16
 def test_gradients_of_packed_products_are_an_error_not_wrong():
     packed = PackedLinear(torch.randn(24, 16).bfloat16(), None, rows=4)
     with pytest.raises(UserError, match="gives no gradients"):

@@ -290,7 +290,7 @@ def lay_out(
 
 
 def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    if weight.dtype == torch.bfloat16 and PackedLinear.possible():
+    if PackedLinear.possible(weight):
         return PackedLinear(weight, bias, rows=4)
     if weight.dtype == torch.float32:
         return (HalfLinear if HalfLinear.possible(weight) else FewRowsLinear)(weight, bias)

@@ -3,7 +3,8 @@
 What never changes is done once: q, k and v are one matrix that holds the attention's scale,
 LayerScale is multiplied into the layers before it, and all are in the products' dtype. (autocast
 casts frozen weights anew at every use: it keeps only those that learn.) Without gradients W + BA is
-one matrix too. The tokens between blocks keep their own dtype.
+one matrix too, in oneDNN's blocks where a CPU multiplies in bfloat16. The tokens between blocks
+keep their own dtype.
 
 Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width of a head.
 """
@@ -200,8 +201,7 @@ class ReadyLinear:
         if adapted and not merge:
             pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
         self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
-        on_cpu = self.weight.device.type == "cpu"
-        if pack and on_cpu and dtype == torch.bfloat16 and PackedLinear.possible():
+        if pack and PackedLinear.possible(self.weight):
             self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS)
             del self.weight
 

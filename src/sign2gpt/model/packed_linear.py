@@ -19,8 +19,10 @@ class PackedLinear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     @staticmethod
-    def possible() -> bool:
-        """Whether this CPU multiplies in bfloat16, through oneDNN."""
+    def possible(weight: Tensor) -> bool:
+        """Whether it is a bfloat16 weight on a CPU that multiplies in that, through oneDNN."""
+        if weight.device.type != "cpu" or weight.dtype != torch.bfloat16:
+            return False
         onednn = torch.backends.mkldnn.is_available()
         return onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 

@@ -16,8 +16,8 @@ from sign2gpt.errors import UserError
 from sign2gpt.files import new_folder
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import require_same_frozen_models
+from sign2gpt.train.freed_memory import keep_freed_memory
 from sign2gpt.train.inputs import Datasets
-from sign2gpt.train.memory import keep_freed_memory
 from sign2gpt.train.recipe import Recipe, wrong_values
 from sign2gpt.train.recipe_file import load_recipe, save_recipe
 from sign2gpt.translate import RECIPE
@@ -150,8 +150,7 @@ def train_stage(
         if last is not None:
             require_same_frozen_models(Path(last), model)
         save_recipe(recipe, output / RECIPE)
-        if trainer.args.device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory(trainer.args.device)
         try:
             trainer.train(resume_from_checkpoint=last)
         except BaseException:

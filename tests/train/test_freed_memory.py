@@ -5,15 +5,16 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from sign2gpt.train.memory import keep_freed_memory
+from sign2gpt.train.freed_memory import keep_freed_memory
 
 TWICE = """
 import resource, sys, torch
-from sign2gpt.train.memory import keep_freed_memory
+from sign2gpt.train.freed_memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
-    assert keep_freed_memory()
+    assert keep_freed_memory(torch.device("cpu"))
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -40,4 +41,4 @@ def test_memory_that_is_freed_is_used_again_without_new_pages():
 
 def test_settings_of_the_environment_stay(monkeypatch):
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
-    assert not keep_freed_memory()
+    assert not keep_freed_memory(torch.device("cpu"))
