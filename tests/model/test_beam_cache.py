@@ -1,44 +1,51 @@
-"""The cache for beam search on a CPU holds what transformers' own holds."""
+"""Texts that share a clip's row attend as they do to rows of their own."""
 
+import pytest
 import torch
-from transformers import XGLMConfig
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import MistralConfig, XGLMConfig
 from transformers.cache_utils import DynamicCache
 
-from sign2gpt.model.beam_cache import ROOM, BeamCache, BeamLayer
+from sign2gpt.model.beam_cache import ROOM, BeamCache
+from sign2gpt.model.gated_attention import attend
+
+CONFIG = XGLMConfig(num_layers=2, d_model=8, attention_heads=2)
 
 
-def test_holds_what_a_dynamic_cache_holds():
+@pytest.mark.parametrize("clips, beams, prompt", [(1, 1, 1), (2, 3, 1), (2, 2, 5), (3, 4, 2)])
+def test_attends_as_with_a_dynamic_cache(clips, beams, prompt):
     """While texts grow past its first room, and beams end, go on and change places."""
     torch.manual_seed(0)
-    config = XGLMConfig(num_layers=2, d_model=8, attention_heads=2)
-    ours, theirs = BeamCache(config), DynamicCache(config=config)
-    for step in range(3 * ROOM):
+    ours, theirs = BeamCache(CONFIG, clips), DynamicCache(config=CONFIG)
+    texts = clips * beams
+    first = torch.arange(clips).repeat_interleave(beams)[:, None] * beams
+    for step in range(2 * ROOM + 10):
+        new = prompt if step == 0 else 1
+        mask = ours.attend_to(texts, new, torch.float32)
         for layer in range(2):
-            new = torch.randn(2, 4, 2, 5 if step == 0 else 1, 4)
-            held = ours.update(new[0], new[1], layer)
-            wanted = theirs.update(new[0], new[1], layer)
-            assert all(map(torch.equal, held, wanted))
-        if step == 9:
-            ours.crop(-3)
-            theirs.crop(-3)
-        beams = torch.arange(4) if step % 5 == 0 else torch.randint(0, 4, (4,))
-        ours.reorder_cache(beams)
-        theirs.reorder_cache(beams)
-    assert all(type(layer) is BeamLayer for layer in ours.layers)
-    assert ours.get_seq_length() == theirs.get_seq_length() == 3 * ROOM + 4 - 3
+            query, key, value = torch.randn(3, texts, 2, new, 4)
+            found = attend(query.transpose(1, 2), *ours.update(key, value, layer), mask)
+            keys, values = theirs.update(key, value, layer)
+            wanted = scaled_dot_product_attention(query, keys, values, is_causal=step == 0)
+            torch.testing.assert_close(found, wanted.transpose(1, 2).flatten(2))
+        if step % 5:
+            moved = (first + torch.randint(0, beams, (texts, 1))).flatten()
+            ours.reorder_cache(moved)
+            theirs.reorder_cache(moved)
+    assert ours.get_seq_length() == theirs.get_seq_length() == prompt + 2 * ROOM + 9
 
 
 def test_a_token_is_written_beside_the_others():
-    cache = BeamCache(XGLMConfig(num_layers=1, d_model=8, attention_heads=2))
-    places = {cache.update(*torch.ones(2, 4, 2, 1, 4), 0)[0].data_ptr() for _ in range(ROOM)}
+    """Nothing that is there already is copied, whatever beams do."""
+    cache = BeamCache(CONFIG, clips=2)
+    places = set()
+    for _ in range(ROOM):
+        cache.attend_to(4, 1, torch.float32)
+        places.add(cache.update(*torch.ones(2, 4, 2, 1, 4), 0)[0].data_ptr())
+        cache.reorder_cache(torch.tensor([1, 0, 3, 3]))
     assert len(places) == 1
-    cache.reorder_cache(torch.tensor([3, 1]))  # texts may also become fewer
-    assert len(cache.layers[0].keys) == 2
 
 
-def test_what_was_read_before_stays_as_it_was():
-    """A caller may keep a step's keys: the next steps write beside them, unless beams move."""
-    cache = BeamCache(XGLMConfig(num_layers=1, d_model=8, attention_heads=2))
-    first = cache.update(torch.ones(2, 2, 1, 4), torch.ones(2, 2, 1, 4), 0)[0]
-    cache.update(torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4), 0)
-    assert first.shape[2] == 1 and bool((first == 1).all())
+def test_a_layer_that_forgets_what_is_far_away_has_another_cache():
+    assert BeamCache.possible(CONFIG)
+    assert not BeamCache.possible(MistralConfig(num_hidden_layers=2, sliding_window=8))

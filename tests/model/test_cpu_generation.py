@@ -8,6 +8,7 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
+from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.cpu_generation import (
     FewRowsLinear,
     HalfEmbedding,
@@ -185,11 +186,46 @@ def test_a_feature_far_larger_than_the_rest_leaves_them_their_digits():
     assert error.std() < 0.05 * (inputs @ weight.T).std()  # a row in 8 bits: 0.5
 
 
-@pytest.mark.parametrize("beams", [1, 4])
-def test_the_same_sentences_in_float32(beams, model):
-    wanted = model.generate(**signs(), num_beams=beams, max_length=14)
-    given = laid_out(model).generate(**signs(), num_beams=beams, max_length=14)
+SEARCHES = {
+    "greedy": {"num_beams": 1},
+    "beams": {"num_beams": 4},
+    "several sentences": {"num_beams": 4, "num_return_sequences": 3},
+    "longer than the first room": {"num_beams": 3, "min_length": 80, "max_length": 80},
+    "a prompt": {"num_beams": 3, "decoder_input_ids": TOKENS},
+    "a padded prompt": {
+        "num_beams": 3,
+        "decoder_input_ids": TOKENS,
+        "decoder_attention_mask": torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]]),
+    },
+    "no cache": {"num_beams": 3, "use_cache": False},
+    "another cache": {"num_beams": 3, "cache_implementation": "static"},
+    "drawn": {"num_beams": 1, "do_sample": True, "num_return_sequences": 2},
+    "beams drawn": {"num_beams": 3, "do_sample": True},
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_the_same_sentences_in_float32(search, model):
+    torch.manual_seed(3)
+    wanted = model.generate(**signs(), **({"max_length": 14} | search))
+    torch.manual_seed(3)
+    given = laid_out(model).generate(**signs(), **({"max_length": 14} | search))
     assert torch.equal(given, wanted)
+
+
+def test_the_texts_of_a_clip_share_a_row(model, monkeypatch):
+    made = []
+
+    def make(*args):
+        made.append(BeamCache(*args))
+        return made[-1]
+
+    make.possible = BeamCache.possible
+    monkeypatch.setattr("sign2gpt.model.generation.BeamCache", make)
+    given = laid_out(model)
+    given.generate(**signs(), num_beams=4, max_new_tokens=3, min_new_tokens=3)
+    assert [cache.get_seq_length() for cache in made] == [3]
+    assert made[0].layers[0].keys.shape[0] == 2  # clips
 
 
 def test_kept_tokens_alone_are_said_with_the_same_scores(model):

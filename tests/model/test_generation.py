@@ -6,7 +6,6 @@ from transformers import GenerationMixin
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
-from sign2gpt.model.beam_cache import BeamCache
 
 
 @pytest.fixture(scope="module", params=["xglm", "llama", "qwen2", "qwen3"])
@@ -35,18 +34,6 @@ def test_the_best_of_each_beam_hold_the_best_of_all(beams, model, clips, monkeyp
     theirs = model.generate(**given)
     for name in ("sequences", "sequences_scores", "beam_indices"):
         assert torch.equal(ours[name], theirs[name])
-
-
-def test_on_a_cpu_the_text_is_kept_where_it_is(model, clips, monkeypatch):
-    made = []
-
-    def make(config):
-        made.append(BeamCache(config))
-        return made[-1]
-
-    monkeypatch.setattr("sign2gpt.model.generation.BeamCache", make)
-    model.generate(clips(9)[0], num_beams=4, max_new_tokens=3, min_new_tokens=3)
-    assert [cache.get_seq_length() for cache in made] == [3]
 
 
 def test_greedy_search_follows_the_teacher_forced_logits(model, clips):

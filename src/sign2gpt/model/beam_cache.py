@@ -1,78 +1,92 @@
-"""A text's keys and values while beams are searched on a CPU: written once, moved only if need be.
+"""The texts of a clip while they are searched on a CPU: their tokens in one row, and who has which.
 
-transformers' `DynamicCache` copies everything at each token, to append to it, and once more to put
-the beams in order. Here a token is written into room that is already there, and of the beams only
-those that go on from another one are copied.
+transformers' `DynamicCache` holds a row of keys and values for each text. Each token copies all of
+it, to append to it, and once more to put the beams in order. Here the texts of a clip share one row
+that is only written at its end, and a mask says which of its tokens are a text's own: beams change
+places in the mask alone. That is for attention that takes the queries of all texts of a clip
+together, as `gated_attention.attend` does.
 
-Shapes: N texts (clips x beams), G key/value heads, L tokens, Dh width of a head.
+Shapes: B clips, F texts a clip (beams), N = B * F texts, G key/value heads, L tokens a text,
+S = F * L tokens a clip, Dh width of a head.
 """
-
-from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-ROOM = 64  # tokens for which there is room at first; doubled when it is full
+ROOM = 64  # tokens a text for which there is room at first; doubled when it is full
 
 
 class BeamLayer(DynamicLayer):
-    """One layer's keys and values, (N, G, L, Dh), the filled part of larger tensors."""
+    """One layer's keys and values, (B, G, S, Dh) each, the filled part of larger tensors."""
 
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        super().lazy_initialization(key_states, value_states)
-        self._rooms: dict[str, Tensor] = {}
+    is_croppable = False
+
+    def __init__(self, clips: int):
+        super().__init__()
+        self.clips = clips
+        self.tokens = 0  # of each text
 
     def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Append L' tokens' keys and values; all there are now."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        self.keys = self._appended("keys", self.keys, key_states)
-        self.values = self._appended("values", self.values, value_states)
-        return self.keys, self.values
+        """Append those of L' tokens, (N, G, L', Dh); all of the clips' now, (B, G, S, Dh)."""
+        texts, heads, new, width = key_states.shape
+        each = texts // self.clips
+        begin, end = each * self.tokens, each * (self.tokens + new)
+        if not self.is_initialized or end > self.keys.shape[1]:
+            room = max(each * ROOM, 2 * begin, end)
+            before = (self.keys, self.values) if self.is_initialized else ()
+            self.device, self.is_initialized = key_states.device, True
+            self.keys, self.values = (
+                key_states.new_empty(self.clips, room, heads, width) for _ in range(2)
+            )
+            for wide, narrow in zip((self.keys, self.values), before, strict=False):
+                wide[:, :begin] = narrow[:, :begin]
+        for room, states in ((self.keys, key_states), (self.values, value_states)):
+            room[:, begin:end] = states.transpose(1, 2).reshape(self.clips, -1, heads, width)
+        self.tokens += new
+        return self.keys[:, :end].transpose(1, 2), self.values[:, :end].transpose(1, 2)
 
-    def move(self, to: Tensor, source: Tensor) -> None:
-        """Texts `source` take the places `to`, in the tensors as they are."""
-        self.keys[to] = self.keys[source]  # the right-hand side is gathered first
-        self.values[to] = self.values[source]
-
-    def holds(self, texts: int) -> bool:
-        """Whether there are keys and values of just so many texts."""
-        return self.get_seq_length() > 0 and len(self.keys) == texts
-
-    def _appended(self, name: str, filled: Tensor, new: Tensor) -> Tensor:
-        length = filled.shape[-2] if filled.numel() else 0
-        end = length + new.shape[-2]
-        room = self._rooms.get(name)
-        if room is None or end > room.shape[-2] or filled.data_ptr() != room.data_ptr():
-            texts, heads, _, width = new.shape
-            room = new.new_empty(texts, heads, max(ROOM, 2 * length, end), width)
-            if length:
-                room[:, :, :length] = filled
-            self._rooms[name] = room
-        room[:, :, length:end] = new
-        return room[:, :, :end]
+    def get_seq_length(self) -> int:
+        """Tokens of each text."""
+        return self.tokens
 
 
 class BeamCache(DynamicCache):
-    """`DynamicCache` with `BeamLayer`s where a layer attends to the whole text."""
+    """Keys and values of all layers, and which of a clip's tokens are each text's own.
 
-    def __init__(self, config: PreTrainedConfig):
+    Args:
+        config: of the language model.
+        clips: B; the texts that come to `update` are F of the first, F of the second ...
+    """
+
+    def __init__(self, config: PreTrainedConfig, clips: int):
         super().__init__(config=config)
-        self.layers = [
-            BeamLayer() if type(layer) is DynamicLayer else layer for layer in self.layers
-        ]
+        self.layers = [BeamLayer(clips) for _ in self.layers]
+        self.own: Tensor | None = None  # (N, S), 0 where a token is the text's own, else -inf
+
+    @staticmethod
+    def possible(config: PreTrainedConfig) -> bool:
+        """Whether all layers of a language model attend to the whole text."""
+        return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+
+    def attend_to(self, texts: int, new: int, dtype: torch.dtype) -> Tensor:
+        """The mask (B, 1, F * L', S) under which L' new tokens of each text attend to their own
+        ones, the new ones among them; to be asked once for all layers, before they are updated."""
+        clips = self.layers[0].clips
+        each = texts // clips
+        same_text = torch.eye(each, dtype=torch.bool).repeat(clips, 1)[:, None, :, None]
+        not_later = torch.ones(new, new, dtype=torch.bool).tril()[:, None, :]
+        allowed = (same_text & not_later).flatten(2)  # (N, L', F * L')
+        added = torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, -torch.inf)
+        before = added.new_zeros(texts, 0) if self.own is None else self.own
+        self.own = torch.cat([before, added[:, -1]], 1)
+        mask = torch.cat([before[:, None].expand(-1, new, -1), added], 2)
+        return mask.view(clips, 1, each * new, -1)
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Text n goes on from text beam_idx[n]; beam_idx (N,) int."""
-        places = torch.arange(len(beam_idx), device=beam_idx.device, dtype=beam_idx.dtype)
-        to = (beam_idx != places).nonzero().squeeze(-1)
-        source = beam_idx[to].long()
-        for layer in self.layers:
-            if not isinstance(layer, BeamLayer) or not layer.holds(len(beam_idx)):
-                layer.reorder_cache(beam_idx)
-            elif len(to):
-                layer.move(to, source)
+        """Text n goes on from text beam_idx[n] of the same clip; beam_idx (N,) int."""
+        if self.own is not None:
+            self.own = self.own.index_select(0, beam_idx)

@@ -9,6 +9,7 @@ token and as fast as memory gives it:
   self-attention's plus (B'A' - BA) h, a product of rank 2 R: W is read once for both.
 - q, k and v are one product.
 - The gated heads are added before `out`, which is linear and has one adapter for both.
+- The texts of a clip are attended to together (see `beam_cache`).
 - bfloat16 weights are kept in oneDNN's own blocks, 8-bit ones and float16 in FBGEMM's. float16
   stands for bfloat16 on CPUs that do not multiply in it, and for float32 where a weight loses
   nothing by it, as the frozen ones of a model that was published in float16 do.
@@ -28,8 +29,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.cache_utils import Cache
+from transformers.masking_utils import eager_mask
+from transformers.models.xglm.modeling_xglm import XGLMAttention
 
-from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory
+from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, attend
 from sign2gpt.model.kept_tokens import MakeLinear, keep_tokens, plain_linear
 from sign2gpt.model.lora import LowRankAdapter
 from sign2gpt.model.packed_linear import PackedLinear
@@ -180,6 +185,46 @@ class SummedOut(nn.Module):
         return self.product(heads if gated is None else heads + gated)
 
 
+class FoldedXGLMAttention(XGLMAttention):
+    """XGLM's attention by `attend`, for generation alone: transformers has it step by step, in
+    three times as many operations."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        cache: Cache | None = None,
+        attention_mask: Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, None]:
+        query, key, value = (
+            project(hidden_states).unflatten(-1, (self.num_heads, -1))
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        key, value = key.transpose(1, 2), value.transpose(1, 2)
+        if cache is not None:
+            key, value = cache.update(key, value, self.layer_idx)
+        return self.out_proj(attend(query, key, value, attention_mask)), None
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """`attend` as transformers calls an attention of a model of the Llama family."""
+    heads = attend(query.transpose(1, 2), key, value, attention_mask, scaling)
+    return heads.unflatten(2, (-1, query.shape[-1])), None
+
+
+FOLDED = "sign2gpt_folded"  # its name there
+AttentionInterface.register(FOLDED, _attend)
+AttentionMaskInterface.register(FOLDED, eager_mask)
+
+
 class LaidOutAttention(GatedSelfAttention):
     """`GatedSelfAttention` with each weight read once, for generation alone."""
 
@@ -223,7 +268,8 @@ class LaidOutAttention(GatedSelfAttention):
     def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         _, key, value = self.product(normed).split(self.widths, dim=-1)
         keys = self._split(self.differences["k"](normed, key), "k")
-        return keys, self._split(self.differences["v"](normed, value), "v")
+        values = self._split(self.differences["v"](normed, value), "v")
+        return keys.transpose(1, 2), values.transpose(1, 2)
 
 
 class AdapterDifference(nn.Module):
@@ -281,12 +327,23 @@ def lay_out(
         decoder.language_model.set_input_embeddings(HalfEmbedding(embedding))
     if halved or not tied:
         head.register_parameter("weight", None)  # nobody reads the whole head any more
+    _fold_texts(decoder)
     for layer in decoder.language_model.base_model.layers:
         layer.self_attn = LaidOutAttention(layer.self_attn, make)
         for parent in list(layer.modules()):
             for name, child in list(parent.named_children()):
                 if type(child) is nn.Linear:
                     setattr(parent, name, make(child.weight, child.bias))
+
+
+def _fold_texts(decoder: GatedDecoder) -> None:
+    decoder.folds_texts = True
+    attentions = [gated.attention for gated in decoder.gates]
+    if isinstance(attentions[0], XGLMAttention):
+        for attention in attentions:
+            attention.__class__ = FoldedXGLMAttention
+    else:
+        decoder.language_model.set_attn_implementation(FOLDED)
 
 
 def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:

@@ -13,6 +13,7 @@ from transformers.cache_utils import Cache, EncoderDecoderCache
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.backbone import frozen_copy
+from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, gate_language_model
 from sign2gpt.model.lora import LowRankAdapter
@@ -38,6 +39,7 @@ class GatedDecoder(nn.Module):
         gate_language_model(language_model, config)
         self.language_model = language_model
         self.head: nn.Module | None = None  # in place of the language model's, in generation
+        self.folds_texts = False  # whether it is laid out so that a `BeamCache` fits
         # transformers looks for tied weights only on direct children of the whole model.
         self.all_tied_weights_keys = {
             f"language_model.{tied}": f"language_model.{source}"
@@ -90,6 +92,8 @@ class GatedDecoder(nn.Module):
         own = cache
         if isinstance(cache, EncoderDecoderCache):
             own = cache.self_attention_cache  # the signs' keys are kept in the memory
+        if isinstance(own, BeamCache):
+            attention_mask = own.attend_to(*input_ids.shape, self.sign_projection.weight.dtype)
         outputs = self.language_model.base_model(
             input_ids=input_ids,
             attention_mask=attention_mask,

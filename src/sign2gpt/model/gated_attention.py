@@ -96,28 +96,17 @@ class GatedSelfAttention(nn.Module):
     def cross(self, hidden_states: Tensor, memory: SignMemory) -> Tensor:
         """(g * softmax(q k^T / sqrt(Dh))) v through `out`, no bias: (B * F, L, W) -> the same.
 
-        A head's gate g is one number and multiplies v, which is done once for all texts. These are
-        folded into the queries of their clip, so the signs are not copied per beam.
+        A head's gate g is one number and multiplies v, which is done once for all texts.
         """
         heads = self._attend(self._heads(self.cross_query, "q", hidden_states), memory)
         out: AdaptedLinear = getattr(self.attention, self.out_name)
         return out(heads, with_bias=False)
 
     def _attend(self, query: Tensor, memory: SignMemory) -> Tensor:
-        """Queries (B * F, H, L, Dh) -> gated heads before `out`, (B * F, L, H * Dh)."""
+        """Queries (B * F, L, H, Dh) -> gated heads before `out`, (B * F, L, H * Dh)."""
         keys, values = self._keys_and_values(memory)
-        texts, _, length, _ = query.shape
-        clips = keys.shape[0]
-        folded = query.unflatten(0, (clips, -1)).transpose(1, 2).flatten(2, 3)  # (B, H, F * L, Dh)
-        heads = F.scaled_dot_product_attention(
-            folded,
-            keys,
-            values,
-            attn_mask=memory.attention_mask,
-            scale=getattr(self.attention, "scaling", None),
-        )
-        heads = heads.unflatten(2, (-1, length)).permute(0, 2, 3, 1, 4)  # (B, F, L, H, Dh)
-        return heads.reshape(texts, length, -1)
+        scale = getattr(self.attention, "scaling", None)
+        return attend(query, keys, values, memory.attention_mask, scale)
 
     def open_gate(self) -> Tensor:
         """The gates (H,) as they act, in [0, 1] unless the configuration frees them."""
@@ -151,17 +140,39 @@ class GatedSelfAttention(nn.Module):
 
     def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         """Normed signs (B, T, W) -> keys and values, each (B, G, T, Dh)."""
-        return self._heads(self.cross_key, "k", normed), self._heads(self.cross_value, "v", normed)
+        keys = self._heads(self.cross_key, "k", normed)
+        return keys.transpose(1, 2), self._heads(self.cross_value, "v", normed).transpose(1, 2)
 
     def _heads(self, adapter: LowRankAdapter, name: str, inputs: Tensor) -> Tensor:
-        """Frozen projection with a second adapter: (*, L, W) -> (*, H or G, L, Dh), no rotary."""
+        """Frozen projection with a second adapter: (*, L, W) -> (*, L, H or G, Dh), no rotary."""
         return self._split(adapter.apply_to(getattr(self.attention, f"{name}_proj"), inputs), name)
 
     def _split(self, projected: Tensor, name: str) -> Tensor:
-        """What a projection gives, (*, L, H * Dh) -> (*, H, L, Dh), normed where the model does."""
+        """What a projection gives, (*, H * Dh) -> (*, H, Dh), normed where the model does."""
         heads = projected.unflatten(-1, (-1, self.attention.head_dim))
         norm = getattr(self.attention, f"{name}_norm", None)  # Qwen3 norms each head
-        return (heads if norm is None else norm(heads)).transpose(1, 2)
+        return heads if norm is None else norm(heads)
+
+
+def attend(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float | None = None
+) -> Tensor:
+    """Attention of the F texts of each clip to what is their clip's, which is not copied per text.
+
+    Args:
+        query: (B * F, L, H, Dh).
+        keys, values: (B, G, S, Dh).
+        mask: as `scaled_dot_product_attention` takes it, broadcast to (B, H, F * L, S).
+
+    Returns:
+        Heads (B * F, L, H * Dh).
+    """
+    texts, length, heads, width = query.shape
+    folded = query.reshape(len(keys), -1, heads, width).transpose(1, 2)  # (B, H, F * L, Dh)
+    attended = F.scaled_dot_product_attention(
+        folded, keys, values, attn_mask=mask, scale=scale, enable_gqa=keys.shape[1] != heads
+    )
+    return attended.transpose(1, 2).reshape(texts, length, -1)
 
 
 def gate_language_model(language_model: nn.Module, config: Sign2GPTConfig) -> None:

@@ -7,10 +7,18 @@ from typing import Any
 
 from torch import Tensor
 from transformers import GenerationConfig, GenerationMixin
+from transformers.generation import GenerationMode
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.outputs import SignEncoderOutput
+
+PLAIN_MODES = (
+    GenerationMode.GREEDY_SEARCH,
+    GenerationMode.SAMPLE,
+    GenerationMode.BEAM_SEARCH,
+    GenerationMode.BEAM_SAMPLE,
+)
 
 
 class SignGenerationMixin(GenerationMixin):
@@ -54,13 +62,21 @@ class SignGenerationMixin(GenerationMixin):
         return input_ids, model_kwargs
 
     def _prepare_cache_for_generation(
-        self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kw: Any
+        self,
+        generation_config: Any,
+        model_kwargs: dict[str, Any],
+        mode: GenerationMode,
+        clips: int,
+        *args: Any,
     ) -> None:
-        """As in transformers, with a cache of ours on a CPU unless another one is asked for."""
+        """As in transformers, but a decoder that is laid out for a CPU has a cache of ours."""
+        plain = mode in PLAIN_MODES and "decoder_attention_mask" not in model_kwargs
         asked = "cache" in model_kwargs or generation_config.cache_implementation
-        super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kw)
-        if self.device.type == "cpu" and not asked and "cache" in model_kwargs:
-            model_kwargs["cache"].self_attention_cache = BeamCache(self.config.text_config)
+        super()._prepare_cache_for_generation(generation_config, model_kwargs, mode, clips, *args)
+        made, text = model_kwargs.get("cache"), self.config.text_config
+        fits = plain and not asked and self.decoder.folds_texts and BeamCache.possible(text)
+        if made is not None and fits:
+            made.self_attention_cache = BeamCache(text, clips)
 
     def _get_top_k_continuations(
         self, accumulated_log_probs: Tensor, **settings: Any

@@ -17,7 +17,6 @@ from transformers.cache_utils import DynamicCache
 
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.data.store import is_store, open_store
-from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.spatial import FRAMES_AT_ONCE
@@ -275,12 +274,13 @@ def count_translation(
         signs, mask = model.encode(pixels, torch.tensor([frames], device="cpu"))
         memory = model.decoder.remember(signs, mask, keep=True)
         # The sentence's last token, when the keys and values of the others are there.
-        cache = (BeamCache if kind == "cpu" else DynamicCache)(config=model.config.text_config)
+        cache = DynamicCache(config=model.config.text_config)
         for gated in model.decoder.gates:
             width = gated.attention.head_dim
             heads = gated.attention.k_proj.out_features // width
             kept = signs.new_empty(beams, heads, length - 1, width)
             cache.update(kept, kept, gated.index)
+            del kept  # the cache has copies
         last = torch.zeros(beams, 1, dtype=torch.int64)
         seen = torch.ones(beams, 1, 1, length, dtype=torch.bool)
         features, _ = model.decoder(last, memory, cache, use_cache=True, attention_mask=seen)
