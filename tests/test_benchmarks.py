@@ -47,6 +47,14 @@ def test_ratio_is_that_of_the_pairs_and_the_floor_is_measured_or_computed():
     assert harness.Work(operations=200.0, bytes=50.0).seconds(rates) == 5.0
 
 
+def test_a_long_round_is_taken_twice_and_counts_from_the_first(monkeypatch):
+    monkeypatch.setattr(harness, "LONG", 0.0)
+    calls = []
+    variants = {"fast": lambda: calls.append(1), "naive": lambda: None}
+    assert {len(times) for times in harness.measure_rounds(variants, 0.0).values()} == {2}
+    assert len(calls) == 2
+
+
 def test_shapes_with_the_same_naive_are_timed_in_the_same_rounds(monkeypatch):
     calls = []
 
