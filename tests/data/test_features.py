@@ -70,6 +70,51 @@ def test_broken_off_writing_leaves_nothing(tmp_path: Path) -> None:
         FeatureStore.open(tmp_path / "z")
 
 
+@pytest.mark.parametrize("damage", ["none", "array cut", "line cut", "array gone"])
+def test_broken_off_writing_goes_on_behind_what_is_whole(tmp_path: Path, damage: str) -> None:
+    items = clips([3, 1, 4, 2], 2)
+    begun = []
+
+    def after(done: int) -> Iterator[tuple[str, np.ndarray]]:
+        begun.append(done)
+        for number, item in enumerate(items[done:]):
+            if len(begun) < 3 and done + number == 3:
+                raise KeyboardInterrupt
+            yield item
+
+    meta = {"fingerprint": "abc", "sizes": (1, 2)}
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.go_on(tmp_path / "z", after, meta=meta)
+    assert [path.name for path in tmp_path.iterdir()] == [".z.unfinished"]
+    array, written = (tmp_path / ".z.unfinished" / n for n in ("features.npy", "written.jsonl"))
+    if damage == "array cut":
+        array.write_bytes(array.read_bytes()[:-1])
+    elif damage == "line cut":
+        written.write_text(written.read_text()[:-3])
+    elif damage == "array gone":
+        array.write_bytes(b"")
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.go_on(tmp_path / "z", after, meta=meta)
+    store = FeatureStore.go_on(tmp_path / "z", after, meta=meta)
+    assert begun == [0, {"none": 3, "array gone": 0}.get(damage, 2), 3]
+    assert store.ids == [clip_id for clip_id, _ in items]
+    for clip_id, array in items:
+        np.testing.assert_array_equal(store[clip_id], array.astype(np.float16))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["features.npy", "index.json", "z"]
+
+
+def test_another_models_features_are_not_gone_on_from(tmp_path: Path) -> None:
+    def breaking(done: int) -> Iterator[tuple[str, np.ndarray]]:
+        yield "old", np.zeros((2, 3))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.go_on(tmp_path / "z", breaking, meta={"fingerprint": "old"})
+    new = clips([2], 3)
+    store = FeatureStore.go_on(tmp_path / "z", lambda done: new[done:], meta={"fingerprint": "new"})
+    assert store.ids == ["c0"] and store.meta == {"fingerprint": "new"}
+
+
 def test_writing_again_replaces(tmp_path: Path) -> None:
     FeatureStore.write(tmp_path / "z", clips([3, 4], 2))
     store = FeatureStore.write(tmp_path / "z", [("new", np.ones((1, 2)))])

@@ -7,10 +7,14 @@ Two things are stored so: what the frozen part of the vision model makes of each
 folder with `features.npy`, all clips end to end, and `index.json`, which says where each lies.
 """
 
+import io
+import itertools
 import json
+import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
@@ -26,6 +30,7 @@ from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.sample import shifted_span
 
 _ARRAY, _INDEX = "features.npy", "index.json"
+_WRITTEN = "written.jsonl"  # in a store that is being written: dtype and meta, then a line a clip
 
 
 class FeatureStore:
@@ -75,22 +80,46 @@ class FeatureStore:
             ValueError: no items, an id twice, or arrays that do not go together.
             UserError: a number too great for `dtype`.
         """
-        target = Path(path)
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-        for left in target.parent.glob(f".{target.name}.*"):  # of a run that was killed
-            shutil.rmtree(left)
-        with new_folder(target.parent):
-            unfinished.mkdir()
+        unfinished = _unfinished(Path(path))
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with new_folder(unfinished.parent):
             try:
-                with (unfinished / _ARRAY).open("wb") as file:
-                    ids, offsets = _append(file, items, np.dtype(dtype))
-                index = {"ids": ids, "offsets": offsets, "meta": dict(meta or {})}
-                (unfinished / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-                if target.exists():
-                    shutil.rmtree(target)
-                unfinished.rename(target)
+                return cls.go_on(path, lambda done: items, dtype, meta)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
+
+    @classmethod
+    def go_on(
+        cls,
+        path: Path | str,
+        after: Callable[[int], Iterable[tuple[str, Any]]],
+        dtype: DTypeLike = np.float16,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """As `write`, but what is in stays beside `path` if it breaks off, and is gone on from if
+        `dtype` and `meta` are the same.
+
+        Args:
+            after: the pairs that come after the first n.
+        """
+        target = Path(path)
+        unfinished = _unfinished(target)
+        with new_folder(target.parent):
+            with _Writer(unfinished, np.dtype(dtype), dict(meta or {})) as writer:
+                try:
+                    for clip_id, array in after(len(writer.lengths)):
+                        writer.append(clip_id, array)
+                    index = writer.finish()
+                except BaseException as error:
+                    again = isinstance(error, UserError | ValueError)  # it would come to the same
+                    if again or not writer.lengths:
+                        shutil.rmtree(unfinished)
+                    raise
+            (unfinished / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+            (unfinished / _WRITTEN).unlink()
+            if target.exists():
+                shutil.rmtree(target)
+            unfinished.rename(target)
         return cls(target)
 
     def __getitem__(self, clip_id: str) -> np.ndarray:
@@ -169,38 +198,99 @@ class FeatureDataset(LabelledRows):
         return {**self._labelled(index), self.key: torch.from_numpy(features.astype(np.float32))}
 
 
-def _append(
-    file: BinaryIO, items: Iterable[tuple[str, Any]], dtype: np.dtype[Any]
-) -> tuple[list[str], list[int]]:
-    """Write arrays end to end as one .npy; ids and where each array starts, and the end."""
-    ids: dict[str, None] = {}
-    offsets = [0]
-    shape: tuple[int, ...] | None = None
-    for clip_id, array in items:
+def _unfinished(target: Path) -> Path:
+    return target.with_name(f".{target.name}.unfinished")
+
+
+class _Writer:
+    """Writes arrays end to end as one .npy, and what is in after each, so that it can go on.
+
+    Attributes:
+        lengths: T of each clip by its id, in order.
+    """
+
+    def __init__(self, folder: Path, dtype: np.dtype[Any], meta: dict[str, Any]) -> None:
+        self.dtype, self.meta = dtype, meta
+        self.lengths: dict[str, int] = {}
+        self.shape: tuple[int, ...] | None = None
+        folder.mkdir(exist_ok=True)
+        array, written = folder / _ARRAY, folder / _WRITTEN
+        begun = json.loads(json.dumps({"dtype": str(dtype), "meta": meta}))
+        first, *clips = _whole_lines(written) or [None]
+        kept = self._take_up(clips, array) if first == begun else []
+        if not kept:
+            array.write_bytes(b"")
+        lines = [json.dumps(line) + "\n" for line in (begun, *kept)]
+        written.write_text("".join(lines), encoding="utf-8")
+        self._array, self._written = array.open("r+b"), written.open("a", encoding="utf-8")
+        self._array.seek(0, os.SEEK_END)
+
+    def _take_up(self, clips: list[Any], array: Path) -> list[Any]:
+        """Go on behind the clips that are whole in both files; their lines."""
+        size, taken = array.stat().st_size, 0
+        for clip_id, shape in clips:
+            end = taken or _header_size(tuple(shape[1:]), self.dtype)
+            end += math.prod(shape) * self.dtype.itemsize
+            if end > size:
+                break
+            self.lengths[clip_id], self.shape, taken = shape[0], tuple(shape[1:]), end
+        os.truncate(array, taken)
+        return clips[: len(self.lengths)]
+
+    def append(self, clip_id: str, array: Any) -> None:
+        """Write one clip's array (T, ...)."""
         given = np.asarray(array)
         if given.ndim == 0 or len(given) == 0:
             raise ValueError(f"clip {clip_id!r} has no features")
-        if clip_id in ids:
+        if clip_id in self.lengths:
             raise ValueError(f"clip {clip_id!r} comes twice")
-        if shape is None:
-            shape = given.shape[1:]
-            _write_header(file, (0, *shape), dtype)
-        if given.shape[1:] != shape:
-            raise ValueError(f"clip {clip_id!r} is {given.shape}, the first is (T, *{shape})")
+        if self.shape is None:
+            self.shape = given.shape[1:]
+            _write_header(self._array, (0, *self.shape), self.dtype)
+        if given.shape[1:] != self.shape:
+            raise ValueError(f"clip {clip_id!r} is {given.shape}, the first is (T, *{self.shape})")
         with np.errstate(over="ignore"):
-            stored = np.ascontiguousarray(given, dtype=dtype)
+            stored = np.ascontiguousarray(given, dtype=self.dtype)
         if not np.isfinite(stored).all():
             raise UserError(
-                f"The features of clip {clip_id!r} are not finite as {dtype}; store float32."
+                f"The features of clip {clip_id!r} are not finite as {self.dtype}; store float32."
             )
-        file.write(stored.data)
-        ids[clip_id] = None
-        offsets.append(offsets[-1] + len(given))
-    if shape is None:
-        raise ValueError("no clips to write")
-    file.seek(0)
-    _write_header(file, (offsets[-1], *shape), dtype)
-    return list(ids), offsets
+        self._array.write(stored.data)
+        self._array.flush()  # before it is said to be there
+        self._written.write(json.dumps([clip_id, given.shape]) + "\n")
+        self._written.flush()
+        self.lengths[clip_id] = len(given)
+
+    def finish(self) -> dict[str, Any]:
+        """Write how many there are into the array's header; the index."""
+        if self.shape is None:
+            raise ValueError("no clips to write")
+        offsets = [0, *itertools.accumulate(self.lengths.values())]
+        self._array.seek(0)
+        _write_header(self._array, (offsets[-1], *self.shape), self.dtype)
+        return {"ids": list(self.lengths), "offsets": offsets, "meta": self.meta}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._array.close()
+        self._written.close()
+
+
+def _whole_lines(path: Path) -> list[Any]:
+    """The JSON of a file's lines, up to one that broke off."""
+    found: list[Any] = []
+    with suppress(OSError, ValueError):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            found.append(json.loads(line))
+    return found
+
+
+def _header_size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    header = io.BytesIO()
+    _write_header(header, (0, *shape), dtype)
+    return len(header.getvalue())
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -9,14 +9,16 @@ Shapes: N frames of all clips, P tokens of a frame, C frame width, T sign tokens
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from sign2gpt.data.collator import ClipCollator
 from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
@@ -203,7 +205,7 @@ def stored_features(
                     progress(number * total + done, len(SPLITS) * total)
 
             meta = {"fingerprint": prints[kind]}
-            FeatureStore.write(path, _encoded(model, clips, kind, advance), meta=meta)
+            FeatureStore.go_on(path, partial(_encoded, model, clips, kind, advance), meta=meta)
         stores[split] = FeatureStore.open(path)
     return stores
 
@@ -214,18 +216,25 @@ def _written(path: Path, fingerprint: str) -> bool:
 
 @torch.no_grad()
 def _encoded(
-    model: Sign2GPTPreTrainedModel, clips: Dataset[dict[str, Any]], kind: str, advance: Advance
+    model: Sign2GPTPreTrainedModel,
+    clips: Dataset[dict[str, Any]],
+    kind: str,
+    advance: Advance,
+    begin: int,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip."""
+    """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip from the one of number `begin` on."""
     was_training = model.training
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     # Decoding is worth processes of its own; reading stored tokens is not.
     workers = 0 if isinstance(clips, FeatureDataset) else 2
+    done = begin - begin % CLIPS_AT_ONCE  # batches are the same wherever it begins
     loader = DataLoader(
-        clips, batch_size=CLIPS_AT_ONCE, collate_fn=ClipCollator(with_ids=True), num_workers=workers
+        Subset(clips, range(done, len(clips))),
+        batch_size=CLIPS_AT_ONCE,
+        collate_fn=ClipCollator(with_ids=True),
+        num_workers=workers,
     )
     half = torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bf16(model.device))
-    done = 0
     for batch in loader:
         ids = batch.pop("ids")
         batch = {name: values.to(model.device) for name, values in batch.items()}
@@ -236,7 +245,7 @@ def _encoded(
         else:
             features, mask = model.encode(**batch)
             arrays = [z[real].cpu().numpy() for z, real in zip(features, mask, strict=True)]
-        yield from zip(ids, arrays, strict=True)
+        yield from itertools.islice(zip(ids, arrays, strict=True), max(begin - done, 0), None)
         done += len(arrays)
         advance(done, len(clips))
     model.train(was_training)
