@@ -67,14 +67,17 @@ def add_bar(progress: Progress, title: str) -> Advance:
 def _lines(title: str) -> Advance:
     """A line at each tenth of a job, at most one in `_SECONDS`: short jobs say nothing."""
     start = last = time.monotonic()
-    tenth = 0
+    begin = tenth = whole = -1
 
     def advance(done: int, total: int) -> None:
-        nonlocal last, tenth
+        nonlocal start, last, begin, tenth, whole
         now = time.monotonic()
-        if total and now - last >= _SECONDS and (now - last >= 60 or 10 * done // total > tenth):
+        if total != whole or done < begin:  # another step, which may go on from an earlier run's
+            start, begin, tenth, whole = now, done, -1, total
+        due = now - last >= 60 or 10 * done // max(total, 1) > tenth
+        if done > begin and now - last >= _SECONDS and due:
             last, tenth = now, 10 * done // total
-            left = (now - start) / done * (total - done) / 60 if done else 0.0
+            left = (now - start) / (done - begin) * (total - done) / 60
             print(f"{title}: {done:,} of {total:,}, {left:.1f} minutes left", file=sys.stderr)
 
     return advance
