@@ -1,8 +1,10 @@
 """The command line as its users meet it: real processes, exit codes, one-sentence errors."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,3 +254,34 @@ def test_a_damaged_file_of_a_demo_is_named(
     result = sign2gpt("demo", "--out", tmp_path)
     ends_in_one_sentence(result, str(file), "damaged", "delete it")
     assert not result.stdout and file.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "said, sentence",
+    [
+        ("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0", "free some space"),
+        ("DefaultCPUAllocator: can't allocate memory: you tried ...", "--dry-run` says how much"),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "--dry-run` says how much"),
+    ],
+)
+def test_what_the_machine_lacks_is_said_in_one_sentence(
+    sign2gpt: Run, monkeypatch: pytest.MonkeyPatch, said: str, sentence: str
+) -> None:
+    def fail() -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("sign2gpt.cli.app", fail)
+    ends_in_one_sentence(sign2gpt("train", "demo/pretrain"), sentence)
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [Path(sys.executable).parent / "sign2gpt", "demo", "--out", tmp_path / "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (tmp_path / "run" / "demo.json").exists():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().endswith("sign2gpt: stopped; the same command goes on where it was.")

@@ -134,6 +134,14 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
     (epoch,) = (tmp_path / "out" / "checkpoints").glob("checkpoint-*/model.safetensors")
     assert "sign_encoder.layers.0.query.weight" in (kept := load_file(epoch))
     assert not any("backbone" in name and "lora" not in name for name in kept)
+    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        part = epoch.with_name(name)
+        whole = part.read_bytes()
+        for damaged in (whole[: len(whole) // 2], b""):
+            part.write_bytes(damaged)
+            with pytest.raises(UserError, match=rf"damaged \({name}\).*begins again"):
+                run(recipe)
+        part.write_bytes(whole)
     (tmp_path / "out" / "checkpoints" / "checkpoint-999").mkdir()  # broken off while saving
     steps: list[int] = []
     run(recipe, lambda done, total: steps.append(done))
@@ -143,6 +151,33 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
     other = replace(recipe, variants=3)
     with pytest.raises(UserError, match="another recipe"):
         run(other)
+    (tmp_path / "out" / "recipe.yaml").unlink()
+    with pytest.raises(UserError, match=r"holds a run whose recipe\.yaml cannot be read"):
+        run(recipe)
+
+
+def test_storing_features_goes_on_where_it_broke_off(demo: Path, tmp_path: Path) -> None:
+    places = (f"output={tmp_path / 'out'}", f"features={tmp_path / 'features'}")
+    recipe = demo_recipe("pretrain", demo, 0, (*QUICK, *places))
+    begun: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        begun.append(done)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, stop)
+    assert not (tmp_path / "features" / "frame_tokens-train").exists()
+    again: list[int] = []
+    run(recipe, lambda done, total: again.append(done))
+    assert again[0] > begun[-1]
+    for split in ("train", "dev"):
+        made, gone_on = (
+            np.load(place / "features" / f"frame_tokens-{split}" / "features.npy")
+            for place in (demo, tmp_path)
+        )
+        np.testing.assert_allclose(made, gone_on, atol=2e-3, rtol=2e-3)
 
 
 def test_pretraining_can_start_from_an_earlier_one(demo: Path, tmp_path: Path) -> None:
@@ -308,9 +343,11 @@ def test_what_is_no_number_is_not_translated(demo: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="no numbers of the clip"):
         translator.translate(next((demo / "report").glob("*.mp4")))
     settings = (f"output={tmp_path / 'out'}", "training.learning_rate=1e30")
-    with pytest.raises(UserError, match=r"diverged.*training\.learning_rate"):
-        run(demo_recipe("translate-frozen-z", demo, 0, settings))
-    assert not (tmp_path / "out/model.safetensors").exists()
+    for stage in ("pretrain", "translate-frozen-z"):
+        recipe = demo_recipe(stage, demo, 0, (*QUICK, *settings))
+        with pytest.raises(UserError, match=r"diverged.*training\.learning_rate"):
+            run(recipe)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
 
 
 def test_a_batch_gives_what_each_clip_gives_alone(demo: Path) -> None:

@@ -52,8 +52,10 @@ class Translation:
         return {"text": self.text, "duration": self.duration, "signs": signs}
 
     def as_text(self, name: str | None = None) -> str:
-        """The sentence, then a line a sign."""
+        """The sentence, then a line a sign, or one that there is none."""
         lines = [f"{name}: {self.text}" if name else self.text]
+        if self.localisation is not None and not self.signs:
+            lines.append("  no sign was spotted")
         lines += [
             f"  {s.start:6.2f} - {s.end:5.2f} s  {s.word}  ({s.score:.2f})" for s in self.signs
         ]

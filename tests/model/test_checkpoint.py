@@ -116,6 +116,20 @@ def test_weight_of_another_shape_is_an_error(saved):
             Sign2GPTForConditionalGeneration.from_pretrained(saved, **lenient)
 
 
+@pytest.mark.parametrize("part", ["sign_encoder", "pseudo_gloss_head", "gate", "lora_a"])
+def test_a_weight_that_is_no_number_is_an_error(part, tiny_config, tmp_path):
+    model = Sign2GPTForConditionalGeneration(tiny_config(num_pseudo_glosses=5))
+    model.save_pretrained(tmp_path)
+    name = next(name for name in model.state_dict() if part in name and "norm" not in name)
+
+    def damage(weights):
+        weights[name].view(-1)[-1] = torch.nan
+
+    change_weights(tmp_path, damage)
+    with pytest.raises(UserError, match=f"The weight {name} .* is no number"):
+        Sign2GPTForConditionalGeneration.from_pretrained(tmp_path)
+
+
 def test_a_checkpoint_that_does_not_fit_is_one_sentence_and_nothing_more(saved, capfd):
     name = "sign_encoder.layers.0.query.weight"
     for change in (

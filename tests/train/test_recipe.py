@@ -75,7 +75,9 @@ def test_overrides_reach_every_level() -> None:
         ("augment.flip_prob=x", "augment.flip_prob = 'x'; give a number"),
         ("augment.crop_scale=1", "augment.crop_scale = 1; give two numbers"),
         ("rate_multipliers.gate=-1", "rate_multipliers.gate = -1"),
+        ("training.dataloader_prefetch_factor=0", "give a whole number, 1 or more"),
         ("stage=[a", "The override stage=[a is not readable YAML"),
+        ("store=???", "The override store=??? gives no value"),
     ],
 )
 def test_wrong_keys_and_values_are_named(override: str, hint: str) -> None:
@@ -116,6 +118,7 @@ def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
         ("training.adam_beta1=2", "training"),
         ("training.optim=galore_adamw", "galore"),
         ("training.report_to=wandb", "wandb"),
+        ("training.log_level=bogus", "bogus"),
         ("training.eval_strategy=no", "strategy"),
         ("processor.image_size=1", "a multiple of 14"),
         ("processor.crop_size=300", "processor.crop_size"),

@@ -16,12 +16,19 @@ from sign2gpt.errors import UserError, one_line
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130  # exit code after Ctrl-C
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Unable to allocate")
+
 
 def main() -> None:
     """Entry point: a user's mistake ends in one sentence and exit code 2."""
     gc.set_threshold(10_000)  # imports leave a million objects to look at, and no garbage
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED and sys.argv[1:2] in (["demo"], ["prepare"], ["train"]):
+            print("sign2gpt: stopped; the same command goes on where it was.", file=sys.stderr)
+        raise
     except UserError as error:
         # From a data worker the sentence comes behind that process's traceback.
         print(f"sign2gpt: {str(error).rpartition('UserError: ')[2].strip()}", file=sys.stderr)
@@ -37,6 +44,17 @@ def _failure_of_the_system(error: Exception) -> str | None:
     """What the system refused, as a sentence; None where the error is another one."""
     from safetensors import SafetensorError
 
+    said = str(error)
+    if isinstance(error, MemoryError | RuntimeError) and any(word in said for word in _NO_MEMORY):
+        return (
+            f"There is not enough memory ({one_line(error)}); a smaller batch or model takes less, "
+            "and `sign2gpt train RECIPE --dry-run` says how much."
+        )
+    if isinstance(error, RuntimeError) and "inline_container" in said:  # torch.save's writer
+        return (
+            "A checkpoint cannot be written whole, as where a disk is full; free some space and "
+            "run the same command again."
+        )
     if not isinstance(error, OSError | SafetensorError):
         return None
     file = getattr(error, "filename", None)

@@ -88,7 +88,7 @@ def sentences_of(source: Path | None) -> list[str] | None:
     """What `SentencesOption` names; None where it is not given."""
     if source is None:
         return None
-    if source.is_file():
+    if source.exists() and not source.is_dir():
         from sign2gpt.metrics import read_lines
 
         return read_lines(source)

@@ -126,7 +126,14 @@ def evaluate(
     from sign2gpt.metrics import bleu_rouge, read_lines, spaced_characters
 
     if hypotheses and references and not (model or store):
+        if out:
+            raise UserError("--out is for the sentences of a --model; leave it out, or name one.")
         said, meant, control = read_lines(hypotheses), read_lines(references), None
+        if blank := next((n for n, text in enumerate(meant, 1) if not text.strip()), None):
+            raise UserError(
+                f"Line {blank} of {references} is empty, and nothing can be scored against it; "
+                "give a reference a line."
+            )
     elif model and store and not (hypotheses or references):
         said, meant, control = _translate_split(
             model,

@@ -276,9 +276,21 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
                 f"({one_line(error)})."
             ) from error
         require_whole(info, str(source))
+        model._require_numbers(str(source))
         model._sources = deepcopy(noted)
         model._apply_freezing()  # loading makes new parameters, all of them trainable
         return (model, info) if with_info else model
+
+    def _require_numbers(self, source: str) -> None:
+        """Raise `UserError` if a weight of what is learnt is no number."""
+        parts = [part for part in FROZEN if part == "vision" or hasattr(self, "decoder")]
+        state, frozen = self.state_dict(), self.source_keys(*parts)
+        for name in state.keys() - frozen:
+            if state[name].is_floating_point() and not bool(state[name].isfinite().all()):
+                raise UserError(
+                    f"The weight {name} of the model in {source} is no number in places: its "
+                    "training diverged, or the file is damaged; use another model."
+                )
 
     def _came_from(self, source: str | Path, kwargs: dict[str, Any]) -> None:
         """What transformers does of itself where it reads the weights: the name, and the settings

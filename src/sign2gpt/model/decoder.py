@@ -32,8 +32,8 @@ class GatedDecoder(nn.Module):
         text = config.text_config
         if text is None:
             raise UserError(
-                "The model is one of stage 1, which writes no sentences: no text_config; name "
-                "one of stage 2, or give the language model's configuration as text_config."
+                "The model is one of stage 1, which finds signs and writes no sentences; name one "
+                "of stage 2. (Its configuration has no text_config.)"
             )
         language_model = AutoModelForCausalLM.from_config(frozen_copy(text, config.frozen_dropout))
         gate_language_model(language_model, config)

@@ -39,9 +39,10 @@ class SignGenerationMixin(GenerationMixin):
         for name in ("decoder_start_token_id", "eos_token_id", "num_beams", "max_length"):
             value = getattr(self.generation_config, name)
             if not isinstance(value, int) and not (name == "eos_token_id" and value):
+                where = f"generation_config.json in {source}" if source else "model's config.json"
                 raise UserError(
-                    f"The generation_config.json in {source} is missing or damaged ({name} is "
-                    f"{value!r}); copy or train that model again."
+                    f"The {where} is missing or damaged ({name} is {value!r}); copy or train that "
+                    "model again."
                 )
 
     def _expand_inputs_for_generation(

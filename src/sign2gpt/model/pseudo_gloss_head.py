@@ -105,7 +105,10 @@ class PseudoGlossHead(nn.Module):
         with no_autocast(presence.device):
             # 1 - 1e-8 is 1.0 in float32, whose logarithm's gradient would be NaN.
             probability = presence.float().clamp(1e-6, 1 - 1e-6)
-            return self.loss_scale * F.binary_cross_entropy(probability, labels.float())
+            wanted = labels.float()
+            # As it stands: F.binary_cross_entropy breaks off at a NaN and does not say why.
+            likelihood = wanted * probability.log() + (1 - wanted) * (1 - probability).log()
+            return -self.loss_scale * likelihood.mean()
 
     @torch.no_grad()
     def project_(self) -> None:

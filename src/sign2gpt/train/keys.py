@@ -54,6 +54,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "training.per_device_eval_batch_size": (1, math.inf),
     "training.gradient_accumulation_steps": (1, math.inf),
     "training.eval_accumulation_steps": (1, math.inf),
+    "training.dataloader_prefetch_factor": (1, math.inf),
     "training.save_total_limit": (1, math.inf),
     "training.generation_num_beams": (1, 64),  # as on the command line
     "training.generation_max_length": (2, math.inf),  # the start token and one more

@@ -80,6 +80,6 @@ def wrong_values(section: str) -> Iterator[None]:
     """Turns what a section's values break into a sentence."""
     try:
         yield
-    except (TypeError, ValueError, ImportError, RuntimeError) as error:
+    except (TypeError, ValueError, LookupError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise UserError(f"The recipe's section `{section}` cannot be used: {reason}.") from error

@@ -64,6 +64,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             raise UserError(f"{what} is not readable YAML: {_place_and_reason(error)}.") from error
         if not OmegaConf.is_dict(layer):
             raise UserError(f"The recipe {path} holds no keys; compare it with recipes/demo.")
+        if override is not None and OmegaConf.missing_keys(layer):
+            raise UserError(f"The override {override} gives no value; write one behind the =.")
         check_keys(OmegaConf.to_container(layer, resolve=False), Recipe, path)
         layers.append(layer)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -39,11 +40,19 @@ def finished(recipe: Recipe) -> bool:
     output = Path(recipe.output)
     done = (output / "model.safetensors").is_file()
     begun = done or any((output / "checkpoints").glob("checkpoint-*"))
-    if begun and _settings(load_recipe(output / RECIPE)) != _settings(recipe):
-        raise UserError(
-            f"The folder {output} holds a run of another recipe; give this one another `output`, "
-            "or remove that folder."
-        )
+    if begun:
+        try:
+            before = load_recipe(output / RECIPE)
+        except UserError as error:
+            raise UserError(
+                f"The folder {output} holds a run whose {RECIPE} cannot be read ({error}); remove "
+                "that folder, or give this run another `output`."
+            ) from error
+        if _settings(before) != _settings(recipe):
+            raise UserError(
+                f"The folder {output} holds a run of another recipe; give this one another "
+                "`output`, or remove that folder."
+            )
     return done
 
 
@@ -88,6 +97,7 @@ def training_arguments(
     }
     with wrong_values("training"):
         arguments = Seq2SeqTrainingArguments(**(fixed | recipe.training))
+        arguments.get_process_log_level()
         optimizer_class, settings = Trainer.get_optimizer_cls_and_kwargs(arguments)
         optimizer = optimizer_class([torch.zeros(1, requires_grad=True)], **settings)
         for callback in get_reporting_integration_callbacks(arguments.report_to):
@@ -120,13 +130,18 @@ def train_stage(
     """Train, keep the best epoch, and write the finished model's folder."""
     from transformers import PrinterCallback
 
-    from sign2gpt.train.trainer import KeepInBounds, ReportProgress, StageTrainer
+    from sign2gpt.train.trainer import (
+        KeepInBounds,
+        ReportProgress,
+        StageTrainer,
+        StopWhereDiverged,
+    )
 
     output = Path(recipe.output)
     checkpoints = output / "checkpoints"
     with new_folder(checkpoints):
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(output / "log")
-        callbacks: list[Any] = [KeepInBounds()]
+        callbacks: list[Any] = [KeepInBounds(), StopWhereDiverged(output)]
         if progress is not None:
             callbacks.append(ReportProgress(progress))
         trainer = StageTrainer(
@@ -148,6 +163,7 @@ def train_stage(
         model._keys_to_ignore_on_save = sorted(unsaved & set(model.state_dict()))
         last = _last_whole_checkpoint(checkpoints)
         if last is not None:
+            _require_undamaged(Path(last))
             require_same_frozen_models(Path(last), model)
         save_recipe(recipe, output / RECIPE)
         keep_freed_memory(trainer.args.device)
@@ -158,11 +174,6 @@ def train_stage(
                 (output / RECIPE).unlink()
                 shutil.rmtree(output / "log", ignore_errors=True)
             raise
-    if not all(w.isfinite().all() for w in model.parameters() if w.requires_grad):
-        raise UserError(
-            f"The training in {output} diverged: weights are no numbers any more. Lower "
-            "training.learning_rate, and train into another folder."
-        )
     trainer.state.save_to_json(str(output / "trainer_state.json"))
     _finish(output, model, save_beside)
     shutil.rmtree(checkpoints)
@@ -176,6 +187,33 @@ def _last_whole_checkpoint(checkpoints: Path) -> str | None:
         if not (folder / "trainer_state.json").is_file():
             shutil.rmtree(folder)
     return get_last_checkpoint(str(checkpoints))
+
+
+def _require_undamaged(checkpoint: Path) -> None:
+    """A part that is missing would begin anew unnoticed, a damaged one end in a traceback.
+
+    Raises:
+        UserError: such a part.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    parts = {path.name for path in checkpoint.glob("*.pt*")}  # as torch saves: zip files
+    parts |= {"model.safetensors", "optimizer.pt", "scheduler.pt"}
+    for name in sorted(parts):
+        try:
+            if name.endswith(".safetensors"):
+                with safe_open(checkpoint / name, "pt"):
+                    broken = None
+            else:
+                with zipfile.ZipFile(checkpoint / name) as archive:
+                    broken = archive.testzip()
+        except (OSError, SafetensorError, zipfile.BadZipFile):
+            broken = name
+        if broken is not None:
+            raise UserError(
+                f"The checkpoint {checkpoint} is damaged ({name}), so the training cannot go on "
+                "from it; remove it, and the training begins again."
+            )
 
 
 def _first(outputs: Any, labels: Any) -> Any:

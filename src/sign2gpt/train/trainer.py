@@ -6,6 +6,7 @@ put back into it after each step.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,6 +90,20 @@ class KeepInBounds(TrainerCallback):
 
     def on_optimizer_step(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
         model.project_parameters_()
+
+
+class StopWhereDiverged(TrainerCallback):
+    """Ends a training whose weights are no numbers any more, before the epoch is scored."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+
+    def on_epoch_end(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
+        if not all(w.isfinite().all() for w in model.parameters() if w.requires_grad):
+            raise UserError(
+                f"The training in {self.output} diverged: weights are no numbers any more. Lower "
+                "training.learning_rate, and train into another folder."
+            )
 
 
 class ReportProgress(TrainerCallback):
