@@ -35,19 +35,20 @@ class BeamLayer(DynamicLayer):
         texts, heads, new, width = key_states.shape
         each = texts // self.clips
         begin, end = each * self.tokens, each * (self.tokens + new)
-        if not self.is_initialized or end > self.keys.shape[1]:
+        if not self.is_initialized or end > self.keys.shape[2]:
             room = max(each * ROOM, 2 * begin, end)
             before = (self.keys, self.values) if self.is_initialized else ()
             self.device, self.is_initialized = key_states.device, True
             self.keys, self.values = (
-                key_states.new_empty(self.clips, room, heads, width) for _ in range(2)
+                key_states.new_empty(self.clips, heads, room, width) for _ in range(2)
             )
             for wide, narrow in zip((self.keys, self.values), before, strict=False):
-                wide[:, :begin] = narrow[:, :begin]
+                wide[:, :, :begin] = narrow[:, :, :begin]
         for room, states in ((self.keys, key_states), (self.values, value_states)):
-            room[:, begin:end] = states.transpose(1, 2).reshape(self.clips, -1, heads, width)
+            theirs = states.view(self.clips, each, heads, new, width).transpose(1, 2)
+            room[:, :, begin:end] = theirs.flatten(2, 3)
         self.tokens += new
-        return self.keys[:, :end].transpose(1, 2), self.values[:, :end].transpose(1, 2)
+        return self.keys[:, :, :end], self.values[:, :, :end]
 
     def get_seq_length(self) -> int:
         """Tokens of each text."""
