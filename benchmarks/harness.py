@@ -24,7 +24,7 @@ from benchmarks import ROWS
 from sign2gpt.model.precision import fast_bf16
 
 STATUS = Path("/proc/self/status")
-LONG = 15.0  # seconds of a round of which two are enough
+LONG = 5.0  # seconds of a round of which two are enough
 
 
 @dataclass
