@@ -20,7 +20,8 @@ from sign2gpt.demo import STAGES, demo_recipe, run_demo
 from sign2gpt.errors import UserError
 from sign2gpt.evaluate.predict import translate_split
 from sign2gpt.model import Sign2GPTConfig, sources
-from sign2gpt.model.cpu_generation import Int8Linear, wide_dtype
+from sign2gpt.model.cpu_generation import wide_dtype
+from sign2gpt.model.cpu_products import Int8Linear
 from sign2gpt.model.modeling import (
     Sign2GPTForConditionalGeneration,
     Sign2GPTForPseudoGlossPretraining,

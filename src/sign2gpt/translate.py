@@ -224,7 +224,8 @@ def make_ready(
         precision: None = as the model is.
         kept_tokens: ids of the only tokens to be said; None = all.
     """
-    from sign2gpt.model.cpu_generation import Int8Linear, lay_out, wide_dtype
+    from sign2gpt.model.cpu_generation import lay_out, wide_dtype
+    from sign2gpt.model.cpu_products import Int8Linear
     from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
     from sign2gpt.model.precision import Precision
     from sign2gpt.model.quantise import hold_language_model

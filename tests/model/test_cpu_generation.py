@@ -9,14 +9,8 @@ import torch
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
 from sign2gpt.model.beam_cache import BeamCache
-from sign2gpt.model.cpu_generation import (
-    FewRowsLinear,
-    HalfEmbedding,
-    HalfLinear,
-    Int8Linear,
-    lay_out,
-    wide_dtype,
-)
+from sign2gpt.model.cpu_generation import lay_out, wide_dtype
+from sign2gpt.model.cpu_products import FewRowsLinear, HalfEmbedding, HalfLinear, Int8Linear
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import Precision
 from sign2gpt.translate import make_ready
@@ -114,7 +108,7 @@ def test_16_bits_take_16_bits(model, fbgemm, no_bfloat16, monkeypatch):
     """Also of a model saved in them, and where the library for them is missing."""
     if fbgemm and not HalfLinear.possible(torch.ones(1)):
         pytest.skip("this torch has no such product")
-    monkeypatch.setattr("sign2gpt.model.cpu_generation._fbgemm", lambda: fbgemm)
+    monkeypatch.setattr("sign2gpt.model.cpu_products._fbgemm", lambda: fbgemm)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for saved, precision in ((torch.float32, Precision.bfloat16), (torch.bfloat16, None)):
         given = copy.deepcopy(model).to(saved)

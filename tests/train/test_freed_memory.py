@@ -10,9 +10,10 @@ import torch
 from sign2gpt.train.freed_memory import keep_freed_memory
 
 TWICE = """
-import resource, sys, torch
+import ctypes, resource, sys, torch
 from sign2gpt.train.freed_memory import keep_freed_memory
 
+ctypes.CDLL(None).mallopt(-3, 2**20)  # what is larger is mapped; else it depends on what lies around
 if sys.argv[1] == "kept":
     assert keep_freed_memory(torch.device("cpu"))
 

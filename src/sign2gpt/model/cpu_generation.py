@@ -14,26 +14,24 @@ token and as fast as memory gives it:
   stands for bfloat16 on CPUs that do not multiply in it, and for float32 where a weight loses
   nothing by it, as the frozen ones of a model that was published in float16 do.
 
-Shapes: N rows (any leading dimensions), I input width, O output width, R rank, W language model's
-width.
+Shapes: N rows (any leading dimensions), I input width, O output width, R rank, H heads, Dh their
+width, W language model's width.
 """
 
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
 from transformers.masking_utils import eager_mask
 from transformers.models.xglm.modeling_xglm import XGLMAttention
 
+from sign2gpt.model.cpu_products import FewRowsLinear, HalfEmbedding, HalfLinear, Int8Linear
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, attend
 from sign2gpt.model.kept_tokens import MakeLinear, keep_tokens, plain_linear
 from sign2gpt.model.lora import LowRankAdapter
@@ -42,114 +40,6 @@ from sign2gpt.model.precision import Precision, fast_bf16
 
 if TYPE_CHECKING:
     from sign2gpt.model.decoder import GatedDecoder
-
-
-_ROWS = 4096  # of a weight, at once: a large head has no room for a second copy in float32
-
-
-class HalfLinear(nn.Module):
-    """x W^T + b with W (O, I) in float16, and x, products and sums in float32 (FBGEMM).
-
-    In parts: with 32 rows of x, a large head at once takes 1.4 times as long.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__()
-        pack = torch.ops.quantized.linear_prepack_fp16
-        self._packed = [pack(part.contiguous(), None) for part in weight.split(_ROWS)]
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-
-    @staticmethod
-    def possible(weight: Tensor) -> bool:
-        """Whether this torch has the product, and the float32 weight is in float16's range."""
-        most = torch.finfo(torch.float16).max
-        return _fbgemm() and bool(torch.linalg.vector_norm(weight, torch.inf) <= most)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(N, I) -> (N, O)."""
-        multiply, rows = torch.ops.quantized.linear_dynamic_fp16, inputs.float()
-        parts = [multiply(rows, part) for part in self._packed]
-        product = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-        product = product if self.bias is None else product.add_(self.bias)
-        return product.to(inputs.dtype)
-
-
-class FewRowsLinear(nn.Module):
-    """x W^T + b as (W x^T)^T: in float32 and for 2 to 16 rows of x up to four times as fast."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__()
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(N, I) -> (N, O)."""
-        product = torch.mm(self.weight, inputs.flatten(0, -2).T).T.contiguous()
-        product = product if self.bias is None else product.add_(self.bias)
-        return product.unflatten(0, inputs.shape[:-1])
-
-
-class Int8Linear(nn.Module):
-    """x W^T + b with W (O, I) in 8 bits, a scale a row; x in 14 bits, as two rows of 7.
-
-    8 bits are multiplied by 8 bits (FBGEMM). Weights alone in 8 bits would have to be made wide on
-    the way, which takes longer than reading them from memory in 16; x in 8 bits is not enough, as
-    a few of a language model's features are far larger than the rest. The eighth bit of a row of x
-    is left free: without VNNI, FBGEMM adds two products in 16 bits, and 2 * 127 * 127 is all they
-    hold.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        super().__init__()
-        norm = torch.linalg.vector_norm(weight, torch.inf, 1, dtype=torch.float32)
-        scale = norm.clamp_(min=1e-12) / 127
-        parts = zip(weight.split(_ROWS), scale[:, None].split(_ROWS), strict=True)
-        rounded = torch.cat([(part / size).round_().to(torch.int8) for part, size in parts])
-        zero = torch.zeros(len(weight), dtype=torch.long)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch means to take this making of tensors elsewhere
-            quantised = torch._make_per_channel_quantized_tensor(rounded, scale.double(), zero, 0)
-            self._packed = (torch.ops.quantized.linear_prepack(quantised, None),)
-        self.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
-
-    @staticmethod
-    def possible() -> bool:
-        """Whether this build of torch has the product, for this kind of CPU."""
-        return _fbgemm()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(N, I) -> (N, O)."""
-        rows = inputs.flatten(0, -2).float()
-        size = rows.abs().amax(-1, keepdim=True).clamp_(1e-12).div_(63)
-        whole = rows.div(size)  # -63 to 63
-        high = whole.round()
-        low = whole.sub_(high).mul_(126)  # the rest, from -0.5 to 0.5, in as many steps
-        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            torch.cat([high, low]), 1.0, 64, self._packed[0]
-        )
-        product = torch.add(*product.chunk(2), alpha=1 / 126)
-        if self.bias is None:
-            product = product.mul_(size)
-        else:
-            product = torch.addcmul(self.bias, product, size)
-        return product.to(inputs.dtype).unflatten(0, inputs.shape[:-1])
-
-
-class HalfEmbedding(nn.Module):
-    """An embedding of any kind with its table (M, W) in float16; rows are made wide when read."""
-
-    def __init__(self, embedding: nn.Module):
-        super().__init__()
-        self.embedding = embedding
-        self.table = nn.Parameter(embedding.weight.half(), requires_grad=False)
-        embedding.register_parameter("weight", None)
-        embedding.padding_idx = None  # of the whole table; it is for gradients alone
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(*) -> (*, W) float32."""
-        rows = {"weight": F.embedding(tokens.flatten(), self.table).float()}
-        numbers = torch.arange(tokens.numel(), device=tokens.device)
-        return functional_call(self.embedding, rows, (numbers.view(tokens.shape),))
 
 
 class _Ahead(threading.local):
@@ -290,7 +180,7 @@ class AdapterDifference(nn.Module):
 
 def wide_dtype(precision: Precision) -> torch.dtype:
     """Of a decoder before it is laid out; what is not held in fewer bits stays in it."""
-    if not fast_bf16(torch.device("cpu")) and _fbgemm():
+    if not fast_bf16(torch.device("cpu")) and Int8Linear.possible():
         return torch.float32
     return precision.dtype
 
@@ -322,7 +212,7 @@ def lay_out(
     embedding = decoder.language_model.get_input_embeddings()
     tied, table = head.weight is embedding.weight, embedding.weight
     halved = table.dtype == torch.float32 and HalfLinear.possible(table)
-    halved = halved and (precision is not Precision.float32 or _same_in_half(table))
+    halved = halved and (precision is not Precision.float32 or HalfLinear.exact(table))
     if halved:
         decoder.language_model.set_input_embeddings(HalfEmbedding(embedding))
     if halved or not tied:
@@ -357,12 +247,4 @@ def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:
 def _exact(weight: Tensor, bias: Tensor | None) -> nn.Module:
     if weight.dtype != torch.float32:
         return _in_16_bits(weight, bias)
-    return (_in_16_bits if _same_in_half(weight) else FewRowsLinear)(weight, bias)
-
-
-def _same_in_half(weight: Tensor) -> bool:
-    return all(torch.equal(part.half().float(), part) for part in weight.split(_ROWS))
-
-
-def _fbgemm() -> bool:
-    return "fbgemm" in torch.backends.quantized.supported_engines
+    return (_in_16_bits if HalfLinear.exact(weight) else FewRowsLinear)(weight, bias)
