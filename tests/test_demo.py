@@ -135,7 +135,8 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
     (epoch,) = (tmp_path / "out" / "checkpoints").glob("checkpoint-*/model.safetensors")
     assert "sign_encoder.layers.0.query.weight" in (kept := load_file(epoch))
     assert not any("backbone" in name and "lora" not in name for name in kept)
-    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+    parts = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+    for name in (*parts, "trainer_state.json"):
         part = epoch.with_name(name)
         whole = part.read_bytes()
         for damaged in (whole[: len(whole) // 2], b""):

@@ -1,6 +1,7 @@
 """Stored features come back as written, or not at all."""
 
 import pickle
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_broken_off_writing_leaves_nothing(tmp_path: Path) -> None:
         FeatureStore.open(tmp_path / "z")
 
 
-@pytest.mark.parametrize("damage", ["none", "array cut", "line cut", "array gone"])
+@pytest.mark.parametrize("damage", ["none", "array cut", "line cut", "line twice", "array gone"])
 def test_broken_off_writing_goes_on_behind_what_is_whole(tmp_path: Path, damage: str) -> None:
     items = clips([3, 1, 4, 2], 2)
     begun = []
@@ -91,8 +92,11 @@ def test_broken_off_writing_goes_on_behind_what_is_whole(tmp_path: Path, damage:
         array.write_bytes(array.read_bytes()[:-1])
     elif damage == "line cut":
         written.write_text(written.read_text()[:-3])
+    elif damage == "line twice":
+        lines = written.read_text().splitlines(keepends=True)
+        written.write_text("".join([*lines[:3], *lines[2:]]))
     elif damage == "array gone":
-        array.write_bytes(b"")
+        array.unlink()
     with pytest.raises(KeyboardInterrupt):
         FeatureStore.go_on(tmp_path / "z", after, meta=meta)
     store = FeatureStore.go_on(tmp_path / "z", after, meta=meta)
@@ -101,6 +105,57 @@ def test_broken_off_writing_goes_on_behind_what_is_whole(tmp_path: Path, damage:
     for clip_id, array in items:
         np.testing.assert_array_equal(store[clip_id], array.astype(np.float16))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["features.npy", "index.json", "z"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("worker killed"), UserError("no clip there")])
+def test_what_is_stored_outlives_a_clip_that_cannot_be_read(
+    tmp_path: Path, error: Exception
+) -> None:
+    items = clips([2, 3], 2)
+
+    def breaking(done: int) -> Iterator[tuple[str, np.ndarray]]:
+        yield items[0]
+        raise error
+
+    with pytest.raises(type(error)):
+        FeatureStore.go_on(tmp_path / "z", breaking)
+    begun = []
+    store = FeatureStore.go_on(tmp_path / "z", lambda done: begun.append(done) or items[done:])
+    assert begun == [1] and store.ids == ["c0", "c1"]
+
+
+def test_two_runs_do_not_write_the_same_store(tmp_path: Path) -> None:
+    items = clips([2, 3], 2)
+
+    def meeting(done: int) -> Iterator[tuple[str, np.ndarray]]:
+        yield items[0]
+        with pytest.raises(UserError, match=r"Another run is writing .*z; wait"):
+            FeatureStore.go_on(tmp_path / "z", lambda done: items, meta={"other": 1})
+        yield items[1]
+
+    store = FeatureStore.go_on(tmp_path / "z", meeting)
+    for clip_id, array in items:
+        np.testing.assert_array_equal(store[clip_id], array.astype(np.float16))
+
+
+def test_a_process_that_is_killed_loses_half_a_minute_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sign2gpt.data.features.NOTED_EVERY", 0.0)
+    items, unfinished = clips([2, 3, 4], 2), tmp_path / ".z.unfinished"
+
+    def killed(done: int) -> Iterator[tuple[str, np.ndarray]]:
+        yield from items[:2]
+        shutil.copytree(unfinished, tmp_path / "as it was")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.go_on(tmp_path / "z", killed)
+    shutil.rmtree(unfinished)
+    (tmp_path / "as it was").rename(unfinished)
+    begun = []
+    FeatureStore.go_on(tmp_path / "z", lambda done: begun.append(done) or items[done:])
+    assert begun == [2]
 
 
 def test_another_models_features_are_not_gone_on_from(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForPreTraining,
     AutoModelForSeq2SeqLM,
+    ResNetConfig,
 )
 from transformers.utils import logging
 
@@ -126,6 +127,16 @@ def test_a_weight_that_is_no_number_is_an_error(part, tiny_config, tmp_path):
         weights[name].view(-1)[-1] = torch.nan
 
     change_weights(tmp_path, damage)
+    with pytest.raises(UserError, match=f"The weight {name} .* is no number"):
+        Sign2GPTForConditionalGeneration.from_pretrained(tmp_path)
+
+
+def test_a_learnt_backbone_that_is_no_number_is_an_error(tiny_config, tmp_path):
+    vision = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    config = tiny_config(vision_config=vision, train_backbone=True, spatial_lora_layers=0)
+    Sign2GPTForConditionalGeneration(config).save_pretrained(tmp_path)
+    name = "spatial_model.backbone.embedder.embedder.convolution.weight"
+    change_weights(tmp_path, lambda weights: weights[name].view(-1)[:1].fill_(torch.inf))
     with pytest.raises(UserError, match=f"The weight {name} .* is no number"):
         Sign2GPTForConditionalGeneration.from_pretrained(tmp_path)
 

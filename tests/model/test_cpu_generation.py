@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from transformers import Gemma2Config
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
@@ -205,6 +206,26 @@ def test_the_same_sentences_in_float32(search, model):
     torch.manual_seed(3)
     given = laid_out(model).generate(**signs(), **({"max_length": 14} | search))
     assert torch.equal(given, wanted)
+
+
+def test_attention_with_more_to_it_stays_as_transformers_has_it(tiny_config, awaken):
+    sizes = tiny_config("llama").text_config
+    text = Gemma2Config(
+        vocab_size=50, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=128,
+        pad_token_id=sizes.pad_token_id, bos_token_id=0, eos_token_id=2,
+        layer_types=["full_attention"] * 2,
+        attn_logit_softcapping=0.5, final_logit_softcapping=None,
+    )  # fmt: skip
+    torch.manual_seed(5)
+    plain = awaken(Sign2GPTForConditionalGeneration(tiny_config(text_config=text))).eval()
+    given = laid_out(plain)
+    with torch.no_grad():
+        wanted = plain(**signs(), decoder_input_ids=TOKENS).logits
+        logits = given(**signs(), decoder_input_ids=TOKENS).logits
+    torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=1e-5)
+    search = {"num_beams": 3, "max_length": 14}
+    assert torch.equal(given.generate(**signs(), **search), plain.generate(**signs(), **search))
 
 
 def test_the_texts_of_a_clip_share_a_row(model, monkeypatch):

@@ -13,7 +13,7 @@ TWICE = """
 import ctypes, resource, sys, torch
 from sign2gpt.train.freed_memory import keep_freed_memory
 
-ctypes.CDLL(None).mallopt(-3, 2**20)  # what is larger is mapped; else it depends on what lies around
+ctypes.CDLL(None).mallopt(-3, 2**20)  # larger ones are mapped, whatever lies around
 if sys.argv[1] == "kept":
     assert keep_freed_memory(torch.device("cpu"))
 

@@ -56,6 +56,7 @@ def test_overrides_reach_every_level() -> None:
         ("training.metric_for_best_model=loss", "dev is scored by what the stage is for"),
         ("training.torch_compile=true", "break off torch's compiler"),
         ("training.gradient_checkpointing=true", "set training.activation_checkpointing"),
+        ("training.save_only_model=true", "goes on with its optimiser"),
         ("training.per_device_train_batch_size=1e3", "give a whole number, 1 or more"),
         ("training.seed=-1", "training.seed = -1; give a whole number, 0 to 4294967295"),
         ("training.seed=5000000000", "0 to 4294967295"),

@@ -17,7 +17,7 @@ from sign2gpt.errors import UserError, one_line
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130  # exit code after Ctrl-C
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Unable to allocate")
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def main() -> None:
@@ -26,8 +26,9 @@ def main() -> None:
     try:
         app()
     except SystemExit as stop:
-        if stop.code == _INTERRUPTED and sys.argv[1:2] in (["demo"], ["prepare"], ["train"]):
-            print("sign2gpt: stopped; the same command goes on where it was.", file=sys.stderr)
+        kept = sys.argv[1:2] in (["demo"], ["prepare"], ["train"]) and "--dry-run" not in sys.argv
+        if stop.code == _INTERRUPTED and kept:
+            print("sign2gpt: stopped; the same command goes on from what is kept.", file=sys.stderr)
         raise
     except UserError as error:
         # From a data worker the sentence comes behind that process's traceback.
@@ -45,7 +46,8 @@ def _failure_of_the_system(error: Exception) -> str | None:
     from safetensors import SafetensorError
 
     said = str(error)
-    if isinstance(error, MemoryError | RuntimeError) and any(word in said for word in _NO_MEMORY):
+    no_memory = isinstance(error, RuntimeError) and any(word in said for word in _NO_MEMORY)
+    if no_memory or isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM:
         return (
             f"There is not enough memory ({one_line(error)}); a smaller batch or model takes less, "
             "and `sign2gpt train RECIPE --dry-run` says how much."

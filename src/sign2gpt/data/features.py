@@ -13,24 +13,28 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import DTypeLike
 
 from sign2gpt.data.dataset import LabelledRows, variant_id
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
-from sign2gpt.files import new_folder
+from sign2gpt.files import new_folder, write_whole
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.sample import shifted_span
 
 _ARRAY, _INDEX = "features.npy", "index.json"
-_WRITTEN = "written.jsonl"  # in a store that is being written: dtype and meta, then a line a clip
+# In a store that is being written: dtype and meta, then a line a clip; and the writer's lock.
+_WRITTEN, _LOCK = "written.jsonl", "lock"
+NOTED_EVERY = 30.0  # seconds of writing that are lost at most where the process is killed
 
 
 class FeatureStore:
@@ -104,22 +108,26 @@ class FeatureStore:
         """
         target = Path(path)
         unfinished = _unfinished(target)
-        with new_folder(target.parent):
+        with new_folder(target.parent), _alone_in(unfinished):
             with _Writer(unfinished, np.dtype(dtype), dict(meta or {})) as writer:
                 try:
                     for clip_id, array in after(len(writer.lengths)):
-                        writer.append(clip_id, array)
+                        try:
+                            writer.append(clip_id, array)
+                        except (UserError, ValueError):  # it would come to the same again
+                            writer.lengths.clear()
+                            raise
                     index = writer.finish()
-                except BaseException as error:
-                    again = isinstance(error, UserError | ValueError)  # it would come to the same
-                    if again or not writer.lengths:
+                except BaseException:
+                    if not writer.lengths:
                         shutil.rmtree(unfinished)
                     raise
             (unfinished / _INDEX).write_text(json.dumps(index), encoding="utf-8")
-            (unfinished / _WRITTEN).unlink()
             if target.exists():
                 shutil.rmtree(target)
             unfinished.rename(target)
+            for name in (_WRITTEN, _LOCK):
+                (target / name).unlink()
         return cls(target)
 
     def __getitem__(self, clip_id: str) -> np.ndarray:
@@ -202,8 +210,22 @@ def _unfinished(target: Path) -> Path:
     return target.with_name(f".{target.name}.unfinished")
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder if need be, and keep other processes from writing to it."""
+    folder.mkdir(exist_ok=True)
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(
+            f"Another run is writing {folder.with_name(folder.name[1:]).with_suffix('')}; wait for "
+            "it, or have this one store its features in another folder."
+        ) from error
+
+
 class _Writer:
-    """Writes arrays end to end as one .npy, and what is in after each, so that it can go on.
+    """Writes arrays end to end as one .npy, and now and then which are in, so that it can go on.
 
     Attributes:
         lengths: T of each clip by its id, in order.
@@ -213,17 +235,18 @@ class _Writer:
         self.dtype, self.meta = dtype, meta
         self.lengths: dict[str, int] = {}
         self.shape: tuple[int, ...] | None = None
-        folder.mkdir(exist_ok=True)
         array, written = folder / _ARRAY, folder / _WRITTEN
+        array.touch()
         begun = json.loads(json.dumps({"dtype": str(dtype), "meta": meta}))
         first, *clips = _whole_lines(written) or [None]
         kept = self._take_up(clips, array) if first == begun else []
         if not kept:
             array.write_bytes(b"")
-        lines = [json.dumps(line) + "\n" for line in (begun, *kept)]
-        written.write_text("".join(lines), encoding="utf-8")
+        write_whole(written, "".join(json.dumps(line) + "\n" for line in (begun, *kept)))
         self._array, self._written = array.open("r+b"), written.open("a", encoding="utf-8")
         self._array.seek(0, os.SEEK_END)
+        self._to_note: list[str] = []
+        self._noted_at = time.monotonic()
 
     def _take_up(self, clips: list[Any], array: Path) -> list[Any]:
         """Go on behind the clips that are whole in both files; their lines."""
@@ -231,7 +254,7 @@ class _Writer:
         for clip_id, shape in clips:
             end = taken or _header_size(tuple(shape[1:]), self.dtype)
             end += math.prod(shape) * self.dtype.itemsize
-            if end > size:
+            if end > size or clip_id in self.lengths:
                 break
             self.lengths[clip_id], self.shape, taken = shape[0], tuple(shape[1:]), end
         os.truncate(array, taken)
@@ -256,10 +279,18 @@ class _Writer:
                 f"The features of clip {clip_id!r} are not finite as {self.dtype}; store float32."
             )
         self._array.write(stored.data)
-        self._array.flush()  # before it is said to be there
-        self._written.write(json.dumps([clip_id, given.shape]) + "\n")
-        self._written.flush()
+        self._to_note.append(json.dumps([clip_id, given.shape]) + "\n")
         self.lengths[clip_id] = len(given)
+        if time.monotonic() - self._noted_at > NOTED_EVERY:
+            self._note()
+
+    def _note(self) -> None:
+        """Say which clips are in, once they are on the disk."""
+        self._array.flush()
+        os.fsync(self._array.fileno())
+        self._written.write("".join(self._to_note))
+        self._written.flush()
+        self._to_note, self._noted_at = [], time.monotonic()
 
     def finish(self) -> dict[str, Any]:
         """Write how many there are into the array's header; the index."""
@@ -274,8 +305,8 @@ class _Writer:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._array.close()
-        self._written.close()
+        with self._array, self._written:
+            self._note()
 
 
 def _whole_lines(path: Path) -> list[Any]:

@@ -283,9 +283,10 @@ class Sign2GPTPreTrainedModel(PreTrainedModel):
 
     def _require_numbers(self, source: str) -> None:
         """Raise `UserError` if a weight of what is learnt is no number."""
-        parts = [part for part in FROZEN if part == "vision" or hasattr(self, "decoder")]
-        state, frozen = self.state_dict(), self.source_keys(*parts)
-        for name in state.keys() - frozen:
+        parts = [] if self.config.train_backbone else ["vision"]
+        parts += ["language"] if hasattr(self, "decoder") else []
+        state = self.state_dict()
+        for name in sorted(state.keys() - (self.source_keys(*parts) if parts else set())):
             if state[name].is_floating_point() and not bool(state[name].isfinite().all()):
                 raise UserError(
                     f"The weight {name} of the model in {source} is no number in places: its "

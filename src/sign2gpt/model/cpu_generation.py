@@ -75,7 +75,7 @@ class SummedOut(nn.Module):
         return self.product(heads if gated is None else heads + gated)
 
 
-class FoldedXGLMAttention(XGLMAttention):
+class ClipwiseXGLMAttention(XGLMAttention):
     """XGLM's attention by `attend`, for generation alone: transformers has it step by step, in
     three times as many operations."""
 
@@ -96,7 +96,7 @@ class FoldedXGLMAttention(XGLMAttention):
         return self.out_proj(attend(query, key, value, attention_mask)), None
 
 
-def _attend(
+def _clipwise_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -105,14 +105,21 @@ def _attend(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """`attend` as transformers calls an attention of a model of the Llama family."""
+    """`attend` as transformers calls an attention of a model of the Llama family.
+
+    Raises:
+        ValueError: what is asked for is more than `attend` does.
+    """
+    if any(kwargs.get(name) is not None for name in BEYOND):
+        raise ValueError(f"{type(module).__name__} attends in a way of its own ({kwargs.keys()}).")
     heads = attend(query.transpose(1, 2), key, value, attention_mask, scaling)
     return heads.unflatten(2, (-1, query.shape[-1])), None
 
 
-FOLDED = "sign2gpt_folded"  # its name there
-AttentionInterface.register(FOLDED, _attend)
-AttentionMaskInterface.register(FOLDED, eager_mask)
+BEYOND = ("s_aux", "softcap")  # arguments of attention sinks and of capped scores
+CLIPWISE = "sign2gpt_clipwise"  # its name there
+AttentionInterface.register(CLIPWISE, _clipwise_attention)
+AttentionMaskInterface.register(CLIPWISE, eager_mask)
 
 
 class LaidOutAttention(GatedSelfAttention):
@@ -151,7 +158,7 @@ class LaidOutAttention(GatedSelfAttention):
         ahead = {"q": query, "k": key, "v": value}
         if sign_memory is not None:
             crossing = self._split(self.differences["q"](hidden_states, query), "q")
-            ahead["gated"] = self._attend(crossing, sign_memory)
+            ahead["gated"] = self._attend_to_signs(crossing, sign_memory)
         _ahead.values = ahead
         return self.attention(hidden_states, *args, **kwargs)
 
@@ -217,7 +224,7 @@ def lay_out(
         decoder.language_model.set_input_embeddings(HalfEmbedding(embedding))
     if halved or not tied:
         head.register_parameter("weight", None)  # nobody reads the whole head any more
-    _fold_texts(decoder)
+    _attend_clipwise(decoder)
     for layer in decoder.language_model.base_model.layers:
         layer.self_attn = LaidOutAttention(layer.self_attn, make)
         for parent in list(layer.modules()):
@@ -226,14 +233,20 @@ def lay_out(
                     setattr(parent, name, make(child.weight, child.bias))
 
 
-def _fold_texts(decoder: GatedDecoder) -> None:
-    decoder.folds_texts = True
+def _attend_clipwise(decoder: GatedDecoder) -> None:
+    """Let self-attention take the texts of a clip together, where nothing of its own forbids it."""
+    language_model = decoder.language_model
     attentions = [gated.attention for gated in decoder.gates]
     if isinstance(attentions[0], XGLMAttention):
         for attention in attentions:
-            attention.__class__ = FoldedXGLMAttention
+            attention.__class__ = ClipwiseXGLMAttention
+    elif hasattr(attentions[0], "sinks") or getattr(
+        language_model.config, "attn_logit_softcapping", None
+    ):
+        return
     else:
-        decoder.language_model.set_attn_implementation(FOLDED)
+        language_model.set_attn_implementation(CLIPWISE)
+    decoder.attends_clipwise = True
 
 
 def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:

@@ -39,7 +39,7 @@ class GatedDecoder(nn.Module):
         gate_language_model(language_model, config)
         self.language_model = language_model
         self.head: nn.Module | None = None  # in place of the language model's, in generation
-        self.folds_texts = False  # whether it is laid out so that a `BeamCache` fits
+        self.attends_clipwise = False  # whether it is laid out so that a `BeamCache` fits
         # transformers looks for tied weights only on direct children of the whole model.
         self.all_tied_weights_keys = {
             f"language_model.{tied}": f"language_model.{source}"

@@ -98,11 +98,11 @@ class GatedSelfAttention(nn.Module):
 
         A head's gate g is one number and multiplies v, which is done once for all texts.
         """
-        heads = self._attend(self._heads(self.cross_query, "q", hidden_states), memory)
+        heads = self._attend_to_signs(self._heads(self.cross_query, "q", hidden_states), memory)
         out: AdaptedLinear = getattr(self.attention, self.out_name)
         return out(heads, with_bias=False)
 
-    def _attend(self, query: Tensor, memory: SignMemory) -> Tensor:
+    def _attend_to_signs(self, query: Tensor, memory: SignMemory) -> Tensor:
         """Queries (B * F, L, H, Dh) -> gated heads before `out`, (B * F, L, H * Dh)."""
         keys, values = self._keys_and_values(memory)
         scale = getattr(self.attention, "scaling", None)

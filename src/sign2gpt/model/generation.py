@@ -75,7 +75,7 @@ class SignGenerationMixin(GenerationMixin):
         asked = "cache" in model_kwargs or generation_config.cache_implementation
         super()._prepare_cache_for_generation(generation_config, model_kwargs, mode, clips, *args)
         made, text = model_kwargs.get("cache"), self.config.text_config
-        fits = plain and not asked and self.decoder.folds_texts and BeamCache.possible(text)
+        fits = plain and not asked and self.decoder.attends_clipwise and BeamCache.possible(text)
         if made is not None and fits:
             made.self_attention_cache = BeamCache(text, clips)
 

@@ -95,8 +95,13 @@ class PseudoGlossHead(nn.Module):
         """Binary cross-entropy of Ê (B, V) against 0/1 labels (B, V), mean over all, scaled.
 
         Raises:
-            UserError: the prototypes were never set.
+            UserError: the prototypes were never set, or labels of another shape.
         """
+        if labels.shape != presence.shape:
+            raise UserError(
+                f"The pseudo-gloss labels have shape {tuple(labels.shape)}; give "
+                f"{tuple(presence.shape)}, clips by pseudo-glosses."
+            )
         if not bool(self.prototypes.any()):
             raise UserError(
                 "The pseudo-gloss prototypes are all zero; give the word vectors with "

@@ -28,6 +28,7 @@ _NOT_HERE = {
     "training.output_dir": "set the key output",
     "training.resume_from_checkpoint": "a run that broke off goes on by itself",
     "training.label_smoothing_factor": "set model.label_smoothing",
+    "training.save_only_model": "a run that broke off goes on with its optimiser as it was",
     "training.gradient_checkpointing": "set training.activation_checkpointing",
     "training.torch_compile": "clips of many lengths break off torch's compiler, and on one length "
     "it gains nothing (docs/log.md)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import zipfile
@@ -197,19 +198,23 @@ def _require_undamaged(checkpoint: Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    parts = {path.name for path in checkpoint.glob("*.pt*")}  # as torch saves: zip files
-    parts |= {"model.safetensors", "optimizer.pt", "scheduler.pt"}
+    parts = {path.name for path in checkpoint.glob("*.pt*")}  # scaler.pt, where there is one
+    parts |= {"model.safetensors", "trainer_state.json"}
+    parts |= {"optimizer.pt", "scheduler.pt", "rng_state.pth"}
     for name in sorted(parts):
+        path = checkpoint / name
         try:
-            if name.endswith(".safetensors"):
-                with safe_open(checkpoint / name, "pt"):
-                    broken = None
-            else:
-                with zipfile.ZipFile(checkpoint / name) as archive:
-                    broken = archive.testzip()
-        except (OSError, SafetensorError, zipfile.BadZipFile):
-            broken = name
-        if broken is not None:
+            if path.suffix == ".safetensors":
+                with safe_open(path, "pt"):
+                    whole = True
+            elif path.suffix == ".json":
+                whole = bool(json.loads(path.read_bytes()))
+            else:  # as torch saves, a zip file
+                with zipfile.ZipFile(path) as archive:
+                    whole = archive.testzip() is None
+        except (OSError, ValueError, SafetensorError, zipfile.BadZipFile):
+            whole = False
+        if not whole:
             raise UserError(
                 f"The checkpoint {checkpoint} is damaged ({name}), so the training cannot go on "
                 "from it; remove it, and the training begins again."

@@ -99,7 +99,8 @@ class StopWhereDiverged(TrainerCallback):
         self.output = output
 
     def on_epoch_end(self, args, state, control, model=None, **kwargs):  # type: ignore[no-untyped-def]
-        if not all(w.isfinite().all() for w in model.parameters() if w.requires_grad):
+        learnt = [weight for weight in model.parameters() if weight.requires_grad]
+        if not all(bool(values.isfinite().all()) for values in (*learnt, *model.buffers())):
             raise UserError(
                 f"The training in {self.output} diverged: weights are no numbers any more. Lower "
                 "training.learning_rate, and train into another folder."
