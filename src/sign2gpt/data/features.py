@@ -127,7 +127,7 @@ class FeatureStore:
                 shutil.rmtree(target)
             unfinished.rename(target)
             for name in (_WRITTEN, _LOCK):
-                (target / name).unlink()
+                (target / name).unlink(missing_ok=True)
         return cls(target)
 
     def __getitem__(self, clip_id: str) -> np.ndarray:
@@ -214,14 +214,20 @@ def _unfinished(target: Path) -> Path:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Make a folder if need be, and keep other processes from writing to it."""
     folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / _LOCK)
     try:
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise UserError(
             f"Another run is writing {folder.with_name(folder.name[1:]).with_suffix('')}; wait for "
             "it, or have this one store its features in another folder."
         ) from error
+    except NotImplementedError:
+        pass  # some clusters' file systems have no locks
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Writer:
