@@ -85,7 +85,7 @@ def test_broken_off_writing_goes_on_behind_what_is_whole(tmp_path: Path, damage:
 
     meta = {"fingerprint": "abc", "sizes": (1, 2)}
     with pytest.raises(KeyboardInterrupt):
-        FeatureStore.go_on(tmp_path / "z", after, meta=meta)
+        FeatureStore.resume(tmp_path / "z", after, meta=meta)
     assert [path.name for path in tmp_path.iterdir()] == [".z.unfinished"]
     array, written = (tmp_path / ".z.unfinished" / n for n in ("features.npy", "written.jsonl"))
     if damage == "array cut":
@@ -98,8 +98,8 @@ def test_broken_off_writing_goes_on_behind_what_is_whole(tmp_path: Path, damage:
     elif damage == "array gone":
         array.unlink()
     with pytest.raises(KeyboardInterrupt):
-        FeatureStore.go_on(tmp_path / "z", after, meta=meta)
-    store = FeatureStore.go_on(tmp_path / "z", after, meta=meta)
+        FeatureStore.resume(tmp_path / "z", after, meta=meta)
+    store = FeatureStore.resume(tmp_path / "z", after, meta=meta)
     assert begun == [0, {"none": 3, "array gone": 0}.get(damage, 2), 3]
     assert store.ids == [clip_id for clip_id, _ in items]
     for clip_id, array in items:
@@ -118,9 +118,9 @@ def test_what_is_stored_outlives_a_clip_that_cannot_be_read(
         raise error
 
     with pytest.raises(type(error)):
-        FeatureStore.go_on(tmp_path / "z", breaking)
+        FeatureStore.resume(tmp_path / "z", breaking)
     begun = []
-    store = FeatureStore.go_on(tmp_path / "z", lambda done: begun.append(done) or items[done:])
+    store = FeatureStore.resume(tmp_path / "z", lambda done: begun.append(done) or items[done:])
     assert begun == [1] and store.ids == ["c0", "c1"]
 
 
@@ -130,10 +130,10 @@ def test_two_runs_do_not_write_the_same_store(tmp_path: Path) -> None:
     def meeting(done: int) -> Iterator[tuple[str, np.ndarray]]:
         yield items[0]
         with pytest.raises(UserError, match=r"Another run is writing .*z; wait"):
-            FeatureStore.go_on(tmp_path / "z", lambda done: items, meta={"other": 1})
+            FeatureStore.resume(tmp_path / "z", lambda done: items, meta={"other": 1})
         yield items[1]
 
-    store = FeatureStore.go_on(tmp_path / "z", meeting)
+    store = FeatureStore.resume(tmp_path / "z", meeting)
     for clip_id, array in items:
         np.testing.assert_array_equal(store[clip_id], array.astype(np.float16))
 
@@ -141,7 +141,7 @@ def test_two_runs_do_not_write_the_same_store(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_loses_half_a_minute_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sign2gpt.data.features.NOTED_EVERY", 0.0)
+    monkeypatch.setattr("sign2gpt.data.feature_writer.NOTED_EVERY", 0.0)
     items, unfinished = clips([2, 3, 4], 2), tmp_path / ".z.unfinished"
 
     def killed(done: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -150,11 +150,11 @@ def test_a_process_that_is_killed_loses_half_a_minute_at_most(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureStore.go_on(tmp_path / "z", killed)
+        FeatureStore.resume(tmp_path / "z", killed)
     shutil.rmtree(unfinished)
     (tmp_path / "as it was").rename(unfinished)
     begun = []
-    FeatureStore.go_on(tmp_path / "z", lambda done: begun.append(done) or items[done:])
+    FeatureStore.resume(tmp_path / "z", lambda done: begun.append(done) or items[done:])
     assert begun == [2]
 
 
@@ -164,9 +164,11 @@ def test_another_models_features_are_not_gone_on_from(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureStore.go_on(tmp_path / "z", breaking, meta={"fingerprint": "old"})
+        FeatureStore.resume(tmp_path / "z", breaking, meta={"fingerprint": "old"})
     new = clips([2], 3)
-    store = FeatureStore.go_on(tmp_path / "z", lambda done: new[done:], meta={"fingerprint": "new"})
+    store = FeatureStore.resume(
+        tmp_path / "z", lambda done: new[done:], meta={"fingerprint": "new"}
+    )
     assert store.ids == ["c0"] and store.meta == {"fingerprint": "new"}
 
 

@@ -205,7 +205,7 @@ def stored_features(
                     progress(number * total + done, len(SPLITS) * total)
 
             meta = {"fingerprint": prints[kind]}
-            FeatureStore.go_on(path, partial(_encoded, model, clips, kind, advance), meta=meta)
+            FeatureStore.resume(path, partial(_encoded, model, clips, kind, advance), meta=meta)
         stores[split] = FeatureStore.open(path)
     return stores
 

@@ -164,7 +164,6 @@ def train_stage(
         model._keys_to_ignore_on_save = sorted(unsaved & set(model.state_dict()))
         last = _last_whole_checkpoint(checkpoints)
         if last is not None:
-            _require_undamaged(Path(last))
             require_same_frozen_models(Path(last), model)
         save_recipe(recipe, output / RECIPE)
         keep_freed_memory(trainer.args.device)
@@ -181,13 +180,20 @@ def train_stage(
 
 
 def _last_whole_checkpoint(checkpoints: Path) -> str | None:
-    """The one to go on from, if any; those that broke off while they were written go."""
+    """The one to go on from, if any; those that broke off while they were written go.
+
+    Raises:
+        UserError: it is damaged.
+    """
     from transformers.trainer_utils import get_last_checkpoint
 
     for folder in checkpoints.glob("checkpoint-*"):
         if not (folder / "trainer_state.json").is_file():
             shutil.rmtree(folder)
-    return get_last_checkpoint(str(checkpoints))
+    last = get_last_checkpoint(str(checkpoints))
+    if last is not None:
+        _require_undamaged(Path(last))
+    return last
 
 
 def _require_undamaged(checkpoint: Path) -> None:
