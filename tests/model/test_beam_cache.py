@@ -6,7 +6,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import MistralConfig, XGLMConfig
 from transformers.cache_utils import DynamicCache
 
-from sign2gpt.model.beam_cache import ROOM, BeamCache
+from sign2gpt.model.beam_cache import ROOM, SWEEP, BeamCache
 from sign2gpt.model.gated_attention import attend
 
 CONFIG = XGLMConfig(num_layers=2, d_model=8, attention_heads=2)
@@ -35,8 +35,19 @@ def test_attends_as_with_a_dynamic_cache(clips, beams, prompt):
     assert ours.get_seq_length() == theirs.get_seq_length() == prompt + 2 * ROOM + 9
 
 
+def test_tokens_that_no_text_has_any_more_leave():
+    """The texts of a clip go on from the same one each time: then it is little more than that."""
+    cache = BeamCache(CONFIG, clips=2)
+    for _ in range(10 * SWEEP):
+        cache.attend_to(6, 1, torch.float32)
+        keys, _ = cache.update(*torch.ones(2, 6, 2, 1, 4), 0)
+        cache.update(*torch.ones(2, 6, 2, 1, 4), 1)
+        cache.reorder_cache(torch.tensor([0, 0, 0, 3, 3, 3]))
+        assert keys.shape[2] <= cache.get_seq_length() + 3 * SWEEP
+
+
 def test_a_token_is_written_beside_the_others():
-    """Nothing that is there already is copied, whatever beams do."""
+    """Nothing that is there already is copied elsewhere, whatever beams do."""
     cache = BeamCache(CONFIG, clips=2)
     places = set()
     for _ in range(ROOM):

@@ -2,12 +2,13 @@
 
 transformers' `DynamicCache` holds a row of keys and values for each text. Each token copies all of
 it, to append to it, and once more to put the beams in order. Here the texts of a clip share one row
-that is only written at its end, and a mask says which of its tokens are a text's own: beams change
-places in the mask alone. That is for attention that takes the queries of all texts of a clip
-together, as `gated_attention.attend` does.
+that is written at its end, and a mask says which of its tokens are a text's own: beams change
+places in the mask alone. Now and then tokens that no text has any more leave the row: beams mostly
+differ in their last words, so that it is little longer than one text. That is for attention that
+takes the queries of all texts of a clip together, as `gated_attention.attend` does.
 
 Shapes: B clips, F texts a clip (beams), N = B * F texts, G key/value heads, L tokens a text,
-S = F * L tokens a clip, Dh width of a head.
+S tokens in the row of a clip, Dh width of a head.
 """
 
 import torch
@@ -16,6 +17,7 @@ from transformers import PreTrainedConfig
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 ROOM = 64  # tokens a text for which there is room at first; doubled when it is full
+SWEEP = 16  # tokens a text after which those that no text has any more leave
 
 
 class BeamLayer(DynamicLayer):
@@ -27,6 +29,7 @@ class BeamLayer(DynamicLayer):
         super().__init__()
         self.clips = clips
         self.tokens = 0  # of each text
+        self.filled = 0  # S
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -34,7 +37,7 @@ class BeamLayer(DynamicLayer):
         """Append those of L' tokens, (N, G, L', Dh); all of the clips' now, (B, G, S, Dh)."""
         texts, heads, new, width = key_states.shape
         each = texts // self.clips
-        begin, end = each * self.tokens, each * (self.tokens + new)
+        begin, end = self.filled, self.filled + each * new
         if not self.is_initialized or end > self.keys.shape[2]:
             room = max(each * ROOM, 2 * begin, end)
             before = (self.keys, self.values) if self.is_initialized else ()
@@ -48,7 +51,14 @@ class BeamLayer(DynamicLayer):
             theirs = states.view(self.clips, each, heads, new, width).transpose(1, 2)
             room[:, :, begin:end] = theirs.flatten(2, 3)
         self.tokens += new
+        self.filled = end
         return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def keep(self, places: Tensor) -> None:
+        """Of each clip's tokens those at places (B, K), in that order."""
+        self.filled = places.shape[1]
+        for room in (self.keys, self.values) if self.is_initialized else ():
+            room[:, :, : self.filled] = room.take_along_dim(places[:, None, :, None], 2)
 
     def get_seq_length(self) -> int:
         """Tokens of each text."""
@@ -91,3 +101,16 @@ class BeamCache(DynamicCache):
         """Text n goes on from text beam_idx[n] of the same clip; beam_idx (N,) int."""
         if self.own is not None:
             self.own = self.own.index_select(0, beam_idx)
+            if self.get_seq_length() % SWEEP == 0:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Let tokens go that no text has; clips with fewer others keep some of them."""
+        clips = self.layers[0].clips
+        own = self.own.unflatten(0, (clips, -1))  # (B, F, S)
+        had = own.amax(1) == 0  # (B, S)
+        most = int(had.sum(1).max())
+        places = had.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+        self.own = own.take_along_dim(places[:, None], 2).flatten(0, 1)
+        for layer in self.layers:
+            layer.keep(places)
