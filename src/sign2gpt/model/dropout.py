@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from sign2gpt.model.precision import kind_of
 
 _LEVELS = 2**16
-_CHUNK = 2**17  # values whose bits and factors stay in the processor's cache
+_CHUNK = 2**18  # values whose bits and factors stay in the processor's cache
 
 
 def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = False) -> Tensor:
@@ -78,5 +78,5 @@ def _bits(kept: Tensor) -> tuple[Tensor, ...]:
 
 def _keep(values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:
     """Values times 0 or 1 / (1 - p), as `keep` says by 0 or 1."""
-    factors = torch.from_numpy(keep).to(values.dtype).mul_(_LEVELS / (_LEVELS - dropped))
-    torch.mul(values, factors, out=out)
+    kept = torch.from_numpy(keep).to(values.dtype)
+    torch.addcmul(values.new_zeros(()), values, kept, value=_LEVELS / (_LEVELS - dropped), out=out)
