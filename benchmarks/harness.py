@@ -210,9 +210,8 @@ def machine() -> dict[str, Any]:
     """What the figures were taken on."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
-    model = re.search(r"model name\s*: (.*)", text)
     return {
-        "cpu": model[1].strip() if model else platform.processor() or platform.machine(),
+        "cpu": cpu_of(text) or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -223,6 +222,16 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
+
+
+def cpu_of(text: str) -> str:
+    """By /proc/cpuinfo, with its family and model: of one name there may be several, one twice as
+    fast as another. Empty where it does not say."""
+    keys = ("model name", "cpu family", "model")
+    name, *numbers = (re.search(rf"^{key}\s*: (.*)", text, re.MULTILINE) for key in keys)
+    if name is None or not all(numbers):
+        return name[1].strip() if name else ""
+    return f"{name[1].strip()} (family {numbers[0][1]}, model {numbers[1][1]})"
 
 
 def _best(call: Callable[[Any, Any], Any], *operands: Any, repeats: int = 12) -> float:

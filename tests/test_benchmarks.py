@@ -34,6 +34,13 @@ def test_row_declares_what_it_must_and_both_variants_give_the_same(row):
     )
 
 
+def test_cpus_of_one_name_are_told_apart():
+    zen4 = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n"
+    assert harness.cpu_of(zen4) == "AMD EPYC (family 25, model 17)"
+    assert harness.cpu_of("model name\t: ARMv8\n") == "ARMv8"
+    assert harness.cpu_of("") == ""
+
+
 def test_ratio_is_that_of_the_pairs_and_the_floor_is_measured_or_computed():
     def lasting(seconds):
         return lambda: time.sleep(seconds)
