@@ -200,6 +200,21 @@ def test_a_way_back_makes_no_folder(
     assert {path.name for path in tmp_path.iterdir()} == {"b", "clip.mp4", "t.csv"}
 
 
+def test_a_corpus_that_cannot_be_trained_on_says_so(
+    sign2gpt: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before hours are spent on it, and as it may be meant for scores alone, as a remark."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.mp4", np.zeros((3, 32, 32, 3), np.uint8), 25.0)
+    rows = "id,path,text,split\na,clip.mp4,regen,train\nb,clip.mp4,regen,train\n"
+    for last, remark in (("c,clip.mp4,sonne,valid\n", True), ("c,clip.mp4,sonne,dev\n", False)):
+        (tmp_path / "t.csv").write_text(rows + last)
+        result = sign2gpt("prepare", "table", "t.csv", f"s{remark}", "--id", "id", "--workers", "1")
+        split = "valid" if remark else "dev"
+        assert f"3 clips are in s{remark} (train 2, {split} 1), 3 of them" in result.stdout
+        assert ("To train on it, it takes clips of the split dev, too." in result.stdout) is remark
+
+
 def test_outputs_are_tried_where_permissions_say_yes(sign2gpt: Run, tmp_path: Path) -> None:
     if not Path("/proc/self").exists():
         pytest.skip("no /proc")

@@ -126,7 +126,10 @@ def prepare(
     found, settings = _source_clips(corpus, source, columns)
     with progress_bar("Preparing clips") as advance:
         done = prepare(found, out, corpus, settings, workers=workers, limit=limit, progress=advance)
-    print(f"{done.rows} clips are in {done.store}, {done.made} of them made now.")
+    splits = ", ".join(f"{name} {count}" for name, count in done.splits.items())
+    print(f"{done.rows} clips are in {done.store} ({splits}), {done.made} of them made now.")
+    if missing := [name for name in ("train", "dev") if name not in done.splits]:
+        print(f"To train on it, it takes clips of the split {' and '.join(missing)}, too.")
     if done.short:
         print(
             f"{len(done.short)} of them have fewer frames than the annotation says, as "

@@ -52,17 +52,22 @@ class Prepared:
 
     Attributes:
         store: the folder.
-        rows: clips in it.
+        splits: clips in it, by split.
         made: how many of them were made this time.
         unreadable: those that are not in it.
         short: ids of clips with fewer frames than the annotation says.
     """
 
     store: Path
-    rows: int
+    splits: dict[str, int]
     made: int
     unreadable: list[Unreadable]
     short: list[str]
+
+    @property
+    def rows(self) -> int:
+        """Clips in the store."""
+        return sum(self.splits.values())
 
 
 def prepare(
@@ -112,7 +117,8 @@ def prepare(
         if progress is not None:
             progress(done, len(chosen))
     short = [row.id for row in rows if 0 < row.frames < row.annotated_frames]
-    prepared = Prepared(store, len(rows), made, unreadable, short)
+    splits = dict(Counter(row.split for row in rows))
+    prepared = Prepared(store, splits, made, unreadable, short)
     _report(prepared, rows, {"source": source, **settings})
     if not rows:
         (store / PARQUET_NAME).unlink(missing_ok=True)
@@ -129,7 +135,7 @@ def _report(prepared: Prepared, rows: Sequence[ClipRow], settings: dict[str, Any
     report = {
         **settings,
         "clips": len(rows),
-        "splits": dict(Counter(row.split for row in rows)),
+        "splits": prepared.splits,
         "frames": sum(row.frames for row in rows),
         "shorter_than_annotated": prepared.short,
         "unreadable": [asdict(clip) for clip in prepared.unreadable],
