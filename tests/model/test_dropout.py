@@ -24,6 +24,12 @@ def test_zero_with_probability_p_and_the_mean_stays(p, dtype, inplace):
     assert float(neighbours.float().mean()) == pytest.approx(p * p, rel=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_large_value_that_is_dropped_is_zero(dtype):
+    kept = dropout(torch.full(SIZE, 3e38, dtype=dtype), 0.5)
+    assert set(kept.unique().tolist()) == {0.0, float("inf")}
+
+
 def test_gradient_passes_where_values_did():
     values = torch.randn(SIZE, requires_grad=True)
     for inplace in (False, True):

@@ -3,9 +3,9 @@
 transformers' `DynamicCache` holds a row of keys and values for each text. Each token copies all of
 it, to append to it, and once more to put the beams in order. Here the texts of a clip share one row
 that is written at its end, and a mask says which of its tokens are a text's own: beams change
-places in the mask alone. Now and then tokens that no text has any more leave the row: beams mostly
-differ in their last words, so that it is little longer than one text. That is for attention that
-takes the queries of all texts of a clip together, as `gated_attention.attend` does.
+places in the mask alone. Now and then tokens that no text has any more leave the row: most beams
+share their beginnings, and of four some 40 % of all tokens stay. That is for attention that takes
+the queries of all texts of a clip together, as `gated_attention.attend` does.
 
 Shapes: B clips, F texts a clip (beams), N = B * F texts, G key/value heads, L tokens a text,
 S tokens in the row of a clip, Dh width of a head.
@@ -56,9 +56,12 @@ class BeamLayer(DynamicLayer):
 
     def keep(self, places: Tensor) -> None:
         """Of each clip's tokens those at places (B, K), in that order."""
+        if not self.is_initialized:
+            return
         self.filled = places.shape[1]
-        for room in (self.keys, self.values) if self.is_initialized else ():
-            room[:, :, : self.filled] = room.take_along_dim(places[:, None, :, None], 2)
+        for room in (self.keys, self.values):
+            for clip, at in zip(room, places, strict=True):  # at once it takes 20 times as long
+                clip[:, : self.filled] = clip.index_select(1, at)
 
     def get_seq_length(self) -> int:
         """Tokens of each text."""

@@ -79,4 +79,5 @@ def _bits(kept: Tensor) -> tuple[Tensor, ...]:
 def _keep(values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:
     """Values times 0 or 1 / (1 - p), as `keep` says by 0 or 1."""
     kept = torch.from_numpy(keep).to(values.dtype)
-    torch.addcmul(values.new_zeros(()), values, kept, value=_LEVELS / (_LEVELS - dropped), out=out)
+    scale = _LEVELS / (_LEVELS - dropped)  # meets `kept` first: a dropped value may be large
+    torch.addcmul(values.new_zeros(()), kept, values, value=scale, out=out)
