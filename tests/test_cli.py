@@ -212,7 +212,9 @@ def test_a_corpus_that_cannot_be_trained_on_says_so(
         result = sign2gpt("prepare", "table", "t.csv", f"s{remark}", "--id", "id", "--workers", "1")
         split = "valid" if remark else "dev"
         assert f"3 clips are in s{remark} (train 2, {split} 1), 3 of them" in result.stdout
-        assert ("To train on it, it takes clips of the split dev, too." in result.stdout) is remark
+        checked = sign2gpt("check", f"s{remark}", "--no-clips")
+        for said in (result.stdout, checked.stdout):
+            assert ("To train on it, it takes clips of the split dev, too." in said) is remark
 
 
 def test_outputs_are_tried_where_permissions_say_yes(sign2gpt: Run, tmp_path: Path) -> None:

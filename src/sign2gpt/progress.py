@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 _SECONDS = 10.0
 
-Advance = Callable[[int, int], None]
-"""Called with (done, total) whenever a job has got further."""
+
+class Advance(Protocol):
+    """Called whenever a job has got further; `what` names its step, where it has several."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None: ...
 
 
 @contextmanager
@@ -57,9 +60,9 @@ def add_bar(progress: Progress, title: str) -> Advance:
         return _lines(title)
     task = progress.add_task(title, total=None)
 
-    def advance(done: int, total: int) -> None:
+    def advance(done: int, total: int, what: str = "") -> None:
         progress.start()  # nothing, where it is drawn already
-        progress.update(task, completed=done, total=total)
+        progress.update(task, description=_titled(title, what), completed=done, total=total)
 
     return advance
 
@@ -67,20 +70,26 @@ def add_bar(progress: Progress, title: str) -> Advance:
 def _lines(title: str) -> Advance:
     """A line at each tenth of a job, at most one in `_SECONDS`: short jobs say nothing."""
     start = last = time.monotonic()
-    begin = tenth = whole = -1
+    begin = tenth = -1
+    step: tuple[str, int] | None = None
 
-    def advance(done: int, total: int) -> None:
-        nonlocal start, last, begin, tenth, whole
+    def advance(done: int, total: int, what: str = "") -> None:
+        nonlocal start, last, begin, tenth, step
         now = time.monotonic()
-        if total != whole or done < begin:  # another step, which may go on from an earlier run's
-            start, begin, tenth, whole = now, done, -1, total
+        if step != (what, total) or done < begin:  # which may go on from an earlier run's
+            start, begin, tenth, step = now, done, -1, (what, total)
         due = now - last >= 60 or 10 * done // max(total, 1) > tenth
         if done > begin and now - last >= _SECONDS and due:
             last, tenth = now, 10 * done // total
             left = (now - start) / (done - begin) * (total - done) / 60
-            print(f"{title}: {done:,} of {total:,}, {left:.1f} minutes left", file=sys.stderr)
+            title_now = _titled(title, what)
+            print(f"{title_now}: {done:,} of {total:,}, {left:.1f} minutes left", file=sys.stderr)
 
     return advance
+
+
+def _titled(title: str, what: str) -> str:
+    return f"{title}, {what}" if what else title
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.synth import CLIPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from sign2gpt.corpora.corpus import SourceClip
     from sign2gpt.corpora.table import TableColumns
@@ -128,8 +128,7 @@ def prepare(
         done = prepare(found, out, corpus, settings, workers=workers, limit=limit, progress=advance)
     splits = ", ".join(f"{name} {count}" for name, count in done.splits.items())
     print(f"{done.rows} clips are in {done.store} ({splits}), {done.made} of them made now.")
-    if missing := [name for name in ("train", "dev") if name not in done.splits]:
-        print(f"To train on it, it takes clips of the split {' and '.join(missing)}, too.")
+    _remark_on_training(done.splits)
     if done.short:
         print(
             f"{len(done.short)} of them have fewer frames than the annotation says, as "
@@ -141,6 +140,11 @@ def prepare(
             f"{len(done.unreadable)} of {done.rows + len(done.unreadable)} clips could not be "
             f"read, as {first.id}: {first.reason} ({out / REPORT_NAME} lists them all)"
         )
+
+
+def _remark_on_training(splits: Container[str]) -> None:
+    if missing := [name for name in ("train", "dev") if name not in splits]:
+        print(f"To train on it, it takes clips of the split {' and '.join(missing)}, too.")
 
 
 def _source_clips(
@@ -235,6 +239,7 @@ def check(
             print(f"{finding.level:<8}{finding.text}" + (f"  [{shown}]" if shown else ""))
         if not found.findings:
             print("Nothing is wrong with it.")
+        _remark_on_training(found.splits)
     if any(finding.level == "error" for finding in found.findings):
         raise typer.Exit(2)
 

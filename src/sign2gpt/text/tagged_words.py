@@ -37,5 +37,6 @@ def missing_package(package: str, spec: str) -> UserError:
     """The error of a tagger whose package is not there."""
     return UserError(
         f"The tagger '{spec}' needs the package {package}, which is not installed: run "
-        f"'pip install {package}'."
+        f"'pip install {package}', or name another one (hanta, jieba, spacy:PIPELINE, "
+        "plain:LANGUAGE)."
     )

@@ -179,7 +179,8 @@ class SpacyTagger:
         if not spacy.util.is_package(pipeline):
             raise UserError(
                 f"The tagger 'spacy:{pipeline}' needs a spaCy pipeline that is not installed: run "
-                f"'python -m spacy download {pipeline}'."
+                f"'python -m spacy download {pipeline}', or name another tagger (hanta, jieba, "
+                "plain:LANGUAGE)."
             )
         try:
             self._pipeline = spacy.load(pipeline, exclude=["ner"])

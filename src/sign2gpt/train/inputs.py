@@ -202,7 +202,7 @@ def stored_features(
 
             def advance(done: int, total: int, number: int = number) -> None:
                 if progress is not None:
-                    progress(number * total + done, len(SPLITS) * total)
+                    progress(number * total + done, len(SPLITS) * total, "storing features")
 
             meta = {"fingerprint": prints[kind]}
             FeatureStore.resume(path, partial(_encoded, model, clips, kind, advance), meta=meta)

@@ -114,4 +114,4 @@ class ReportProgress(TrainerCallback):
         self.advance = advance
 
     def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        self.advance(state.global_step, state.max_steps)
+        self.advance(state.global_step, state.max_steps, "steps")
