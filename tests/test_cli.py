@@ -186,6 +186,7 @@ def test_an_empty_output_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ends_in_one_sentence(sign2gpt(*command, ""), "is empty", "name a folder")
+    ends_in_one_sentence(sign2gpt(*command, "x\udcff"), "is not UTF-8", "name another folder")
     assert not list(tmp_path.iterdir())
 
 

@@ -125,7 +125,7 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
     settings = (*QUICK, "training.num_train_epochs=3", f"output={tmp_path / 'out'}")
     recipe = demo_recipe("pretrain", demo, 0, settings)
 
-    def stop(done: int, total: int) -> None:
+    def stop(done: int, total: int, what: str = "") -> None:
         if done > total / 2:
             raise KeyboardInterrupt
 
@@ -146,7 +146,7 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
         part.write_bytes(whole)
     (tmp_path / "out" / "checkpoints" / "checkpoint-999").mkdir()  # broken off while saving
     steps: list[int] = []
-    run(recipe, lambda done, total: steps.append(done))
+    run(recipe, lambda done, total, what: steps.append(done))
     assert steps[0] > 1 and steps[-1] == 6
     history = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["log_history"]
     assert [entry["epoch"] for entry in history if "eval_f1" in entry] == [1, 2, 3]
@@ -163,7 +163,7 @@ def test_storing_features_goes_on_where_it_broke_off(demo: Path, tmp_path: Path)
     recipe = demo_recipe("pretrain", demo, 0, (*QUICK, *places))
     begun: list[int] = []
 
-    def stop(done: int, total: int) -> None:
+    def stop(done: int, total: int, what: str = "") -> None:
         begun.append(done)
         if len(begun) == 3:
             raise KeyboardInterrupt
@@ -172,7 +172,7 @@ def test_storing_features_goes_on_where_it_broke_off(demo: Path, tmp_path: Path)
         run(recipe, stop)
     assert not (tmp_path / "features" / "frame_tokens-train").exists()
     again: list[int] = []
-    run(recipe, lambda done, total: again.append(done))
+    run(recipe, lambda done, total, what: again.append(done))
     assert again[0] > begun[-1]
     for split in ("train", "dev"):
         made, gone_on = (
@@ -416,17 +416,23 @@ def test_wrong_models_are_refused_in_one_sentence(
         ("tokenizer.json", '{"added_tokens": []}'),
         ("generation_config.json", None),
         ("generation_config.json", "{}"),
+        ("generation_config.json", -1),
+        ("generation_config.json", 10**6),
         ("processor_config.json", "{"),
         ("pseudo_glosses.json", "{"),
         ("config.json", "[]"),
     ],
 )
 def test_a_damaged_part_of_a_model_is_named(
-    demo: Path, translate: Translate, tmp_path: Path, name: str, content: str | None
+    demo: Path, translate: Translate, tmp_path: Path, name: str, content: str | int | None
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(demo / "translate", copy)
     (copy / name).unlink()
+    if isinstance(content, int):  # in place of all its numbers
+        settings = json.loads((demo / "translate" / name).read_text())
+        numbers = {key: content for key, value in settings.items() if type(value) is int}
+        content = json.dumps(settings | numbers)
     if content is not None:
         (copy / name).write_text(content)
     refused(translate(next((demo / "report").glob("*.mp4")), model=copy), str(copy))

@@ -63,6 +63,23 @@ def test_merged_adapters_leave_the_outputs_as_they_were(
     assert (found - wanted).abs().max() < error < 0.3 < (without - wanted).abs().max()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_empty_folder_that_is_there_takes_an_export(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """The current one, and one behind a link, which stays."""
+    out = tmp_path / "out"
+    out.mkdir()
+    place = Path(".")
+    if linked:
+        place = tmp_path / "link"
+        place.symlink_to(out)
+    else:
+        monkeypatch.chdir(out)
+    export_model(trained, place)
+    assert (out / "model.safetensors").is_file() and place.is_symlink() is linked
+
+
 def test_an_export_that_cannot_be_made_leaves_nothing(
     model: Sign2GPTForPseudoGlossPretraining, trained: Path, tmp_path: Path
 ) -> None:

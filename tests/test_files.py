@@ -101,9 +101,11 @@ def test_weights_that_find_no_room_are_one_sentence(
 
 
 def test_prepare_names_the_file_that_is_meant(tmp_path: Path) -> None:
-    (tmp_path / "store" / "prepare.report.json").mkdir(parents=True)
     write_clip(tmp_path / "a.mp4", np.zeros((3, 32, 32, 3), np.uint8), 25.0)
     clip = SourceClip(id="a", split="train", text="x", clip=tmp_path / "a.mp4")
+    prepare([clip], tmp_path / "store", "mine", {}, workers=1)
+    (tmp_path / "store" / "prepare.report.json").unlink()
+    (tmp_path / "store" / "prepare.report.json").mkdir()
     with pytest.raises(IsADirectoryError) as refused:
         prepare([clip], tmp_path / "store", "mine", {}, workers=1)
     assert refused.value.filename == str(tmp_path / "store" / "prepare.report.json")

@@ -61,6 +61,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Args:
         folder: not there yet, or empty.
     """
+    folder = folder.resolve()  # "." has no place beside it, a link is not replaced
     with new_folder(folder.parent):
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:

@@ -1,6 +1,7 @@
 """Whatever lies on disk becomes a store: resumed, idempotent, with what failed listed."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,11 @@ def test_what_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     prepare([clip], tmp_path / "store", "mine", {}, workers=1)
     with pytest.raises(UserError, match="prepared from something else"):
         prepare([clip], tmp_path / "store", "other", {})
+    for name in ("data", "config.json", "manifest.csv"):  # of shards, a model, a store
+        foreign = tmp_path / f"of {name}"
+        (foreign / name).mkdir(parents=True)
+        with pytest.raises(UserError, match=f"other files \\({name}"):
+            prepare([clip], foreign, "mine", {})
     gone = SourceClip(id="g", split="dev", text="x", clip=tmp_path / "gone")
     with pytest.raises(UserError, match="None of the 1 clips can be read"):
         prepare([gone], tmp_path / "empty", "mine", {}, workers=1)
@@ -149,6 +155,19 @@ def test_rows_with_nothing_in_a_column_are_listed(tmp_path: Path) -> None:
     done = prepare(found, tmp_path / "store", "table", {}, workers=1)
     assert done.rows == 1
     assert [clip.id for clip in done.unreadable] == ["line 2: 1", "2", "line 4: 3", "line 5: 4"]
+
+
+@pytest.mark.parametrize("text", [["a", "b"], {"de": "x"}, True, math.nan])
+def test_what_is_no_text_becomes_no_sentence(tmp_path: Path, text: object) -> None:
+    write_clip(tmp_path / "a.mp4", frames(9), 10)
+    rows = [{"path": "a.mp4", "split": "dev", "id": 1, "text": t} for t in ("x", text)]
+    rows[1]["id"] = 2
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_any_table(tmp_path / "t.jsonl", TableColumns(id="id"))
+    done = prepare(found, tmp_path / "store", "table", {}, workers=1)
+    assert [row.text for row in read_manifest(tmp_path / "store")] == ["x"]
+    ((reason),) = [clip.reason for clip in done.unreadable]
+    assert "is no text" in reason or "has no sentence" in reason
 
 
 @pytest.mark.parametrize("number", [10**30, -1])

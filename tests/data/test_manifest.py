@@ -120,8 +120,10 @@ def test_wrong_tables_are_named(tmp_path: Path, content: str, said: str) -> None
         ('{"path": "a", "frames": ' + "9" * 5000 + "}", "not JSON"),
         ('{"path": "a", "frames": ' + "9" * 400 + ', "text": "x", "split": "dev"}', "frames is"),
         ('{"path": "a", "text": "x \\ud800", "split": "dev"}', r"'\\ud800' is half of a letter"),
+        ('{"path": "a", "text": ["x"], "split": "dev"}', r"text is \['x'\], which is no text"),
+        ('{"path": "a", "text": NaN, "split": "dev"}', "text is nan, which is no text"),
     ],
-    ids=("deep", "long number", "great number", "half a letter"),
+    ids=("deep", "long number", "great number", "half a letter", "list", "no number"),
 )
 def test_lines_that_are_no_records_are_named(tmp_path: Path, line: str, said: str) -> None:
     good = {"path": "b", "text": "\\ud83d\\ude00", "split": "dev"}

@@ -257,6 +257,22 @@ def test_a_split_that_the_card_names_must_be_there(shards, tmp_path):
         open_store(copy)
 
 
+@pytest.mark.parametrize(
+    "card",
+    [
+        b"---\na: [\n---\n",
+        b"---\n- a\n---\n",
+        b"\xff\xfe\xff",
+        b"---\ndataset_info:\n  splits: [1, 2]\n---\n",
+    ],
+)
+def test_a_card_that_is_none_is_named(shards, tmp_path, card):
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    (copy / "README.md").write_bytes(card)
+    with pytest.raises(UserError, match=r"README.md is damaged .*; mend .* or remove it"):
+        open_store(copy)
+
+
 def test_what_lies_elsewhere_is_no_shard(shards, tmp_path):
     copy = shutil.copytree(shards, tmp_path / "copy")
     shutil.copytree(copy / "data", copy / "other")

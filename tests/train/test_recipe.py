@@ -79,6 +79,11 @@ def test_overrides_reach_every_level() -> None:
         ("training.dataloader_prefetch_factor=0", "give a whole number, 1 or more"),
         ("stage=[a", "The override stage=[a is not readable YAML"),
         ("store=???", "The override store=??? gives no value"),
+        ("store=${nokey}", "The override store=${nokey} is not readable"),
+        ("output=${output}", "The override output=${output} is not readable"),
+        ("output=' '", "empty output; name a folder"),
+        ("training.max_steps=0", "training.max_steps = 0; give 1 or more, or -1"),
+        ("training.num_train_epochs=1.5", "num_train_epochs = 1.5; give a whole number"),
     ],
 )
 def test_wrong_keys_and_values_are_named(override: str, hint: str) -> None:

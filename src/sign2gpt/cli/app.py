@@ -100,10 +100,14 @@ def sentences_of(source: Path | None) -> list[str] | None:
 def new_place(text: str) -> Path:
     """Where a verb is to write; ``new/../name`` makes no folder ``new``.
 
-    Raises UserError for nothing, which would be the current folder.
+    Raises UserError for nothing, which would be the current folder, and for bytes that are no text.
     """
     if not text.strip():
         raise UserError("The place to write to is empty; name a folder (. is the current one).")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"The name {text!r} is not UTF-8; name another folder.") from error
     place = Path(text)
     return place.resolve() if ".." in place.parts else place
 

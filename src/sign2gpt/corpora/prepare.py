@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.data.manifest import (
-    MANIFEST_NAMES,
     PARQUET_NAME,
     ClipRow,
     read_manifest,
@@ -186,9 +185,11 @@ def _claim(store: Path, settings: dict[str, Any]) -> None:
                 "give a new folder, or delete that one."
             )
         return
-    foreign = [name for name in MANIFEST_NAMES if (store / name).exists()]
-    if foreign:
-        raise UserError(f"{store} holds another store ({foreign[0]}); give a new folder.")
+    there = [path.name for path in store.iterdir()] if store.is_dir() else []
+    if foreign := [name for name in there if not name.startswith(".")]:
+        raise UserError(
+            f"{store} holds another store or other files ({min(foreign)}); give a new folder."
+        )
     store.mkdir(parents=True, exist_ok=True)
     write_json(noted, settings)
 

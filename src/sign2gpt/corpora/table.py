@@ -48,6 +48,8 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
     """
     if bool(columns.start) != bool(columns.end):
         raise UserError("A start column and an end column come together; name both or neither.")
+    if columns.only_split and not columns.only_split.strip():
+        raise UserError("--only-split is blank; name the split, as train.")
     split_column = "" if columns.only_split else columns.split
     needed = {"clip": columns.clip, "text": columns.text}
     if not columns.only_split:
@@ -71,7 +73,7 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
             name = str(record.get(columns.id) or record[columns.clip] or "").strip()
             yield SourceClip(
                 id=f"{where}: {name}" if name else where,
-                split=columns.only_split or _text(record[split_column]),
+                split=columns.only_split or str(record[split_column] or ""),
                 text="",
                 clip=table,
                 fault=str(error),
@@ -91,27 +93,30 @@ def _clip(record: dict[str, Any], columns: TableColumns, folder: Path, place: st
     return SourceClip(
         id=_filled(record, columns.id, place) if columns.id else name,
         split=columns.only_split or _filled(record, columns.split, place),
-        text=_text(record[columns.text]),
+        text=_text(record[columns.text], f"{place}, column {columns.text!r}"),
         clip=folder / path,
-        signer=_text(record[columns.signer]) if columns.signer else "",
+        signer=_text(record[columns.signer], place) if columns.signer else "",
         fps=_rate(record[columns.fps], place) if columns.fps else None,
         span=span,
     )
 
 
 def _filled(record: dict[str, Any], column: str, place: str) -> str:
-    value = _text(record[column]).strip()
+    value = _text(record[column], f"{place}, column {column!r}").strip()
     if not value:
         raise UserError(f"{place}: nothing stands in the column {column!r}; fill it.")
     return value
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _text(value: Any, place: str) -> str:
+    """A cell as text, a number too; "" for none, as which a table of numbers has NaN."""
+    if isinstance(value, bool | bytes | list | dict):
+        raise UserError(f"{place}: {value!r} is no text; write it as one.")
+    return "" if value is None or value != value else str(value)
 
 
 def _rate(value: Any, place: str) -> float | None:
-    if not _text(value).strip():
+    if not _text(value, place).strip():
         return None
     try:
         rate = float(value)

@@ -187,6 +187,8 @@ def _row(record: dict[str, Any], where: str) -> ClipRow:
 def _typed(name: str, value: Any, where: str) -> Any:
     kind = _TYPES[name]
     if kind is str:
+        if isinstance(value, bool | bytes | list | dict) or value != value:
+            raise UserError(f"{where}: {name} is {value!r}, which is no text; write it as one.")
         return str(value)
     if value == "":  # an empty cell: not known
         return kind(0)

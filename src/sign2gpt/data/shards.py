@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sign2gpt.data.hub import HubDataset
 from sign2gpt.data.manifest import COLUMNS, ClipRow, checked_rows, of_split
 from sign2gpt.errors import UserError, one_line
+from sign2gpt.files import reading
 from sign2gpt.video.source import ClipBytes
 
 if TYPE_CHECKING:
@@ -135,11 +136,16 @@ class ShardStore:
         if card is None or not card.is_file():
             return
         from huggingface_hub.repocard import metadata_load
+        from yaml import YAMLError
 
-        info = (metadata_load(card) or {}).get("dataset_info")
-        splits = info.get("splits") if isinstance(info, dict) else None
-        for said in splits if isinstance(splits, list) else []:
-            name, count = said.get("name"), said.get("num_examples")
+        with reading(card, "mend what stands between its lines of ---, or remove it"):
+            try:
+                info = (metadata_load(card) or {}).get("dataset_info")
+            except YAMLError as error:
+                raise ValueError(one_line(error)) from error
+            splits = info.get("splits") if isinstance(info, dict) else None
+            sizes = [(said.get("name"), said.get("num_examples")) for said in splits or []]
+        for name, count in sizes:
             own = sum(row.split == name for row in self._rows)
             if isinstance(count, int) and own != count:
                 raise UserError(
@@ -172,9 +178,9 @@ class ShardStore:
                     "and path; make the shards with `sign2gpt shards`."
                 )
             names = [name for name in COLUMNS if name in schema.names]
-            table = file.read(columns=names, use_threads=False)
+            records = file.read(columns=names, use_threads=False).to_pylist()
         split = _split_of(shard)
-        for number, record in enumerate(table.to_pylist(), 1):
+        for number, record in enumerate(records, 1):
             if record.setdefault("split", split) != split:
                 raise UserError(
                     f"{self.name}/{shard}, row {number}: a clip of {record['split']} in a shard "
@@ -229,7 +235,7 @@ class ShardStore:
 
         try:
             yield
-        except (pa.ArrowException, OSError, LookupError) as error:
+        except (pa.ArrowException, OSError, LookupError, ValueError) as error:
             raise UserError(
                 f"The shard {self.name}/{shard} is missing, cut short or damaged "
                 f"({one_line(error)}); copy or make it again."

@@ -36,9 +36,13 @@ class SignGenerationMixin(GenerationMixin):
         sentences would be cut off unnoticed. The file is always saved with the weights.
         """
         super().adjust_generation_fn(generation_config, auto, pipeline, source, *args, **kw)
-        for name in ("decoder_start_token_id", "eos_token_id", "num_beams", "max_length"):
+        tokens = range(self.config.text_config.vocab_size)
+        allowed = {"decoder_start_token_id": tokens, "eos_token_id": tokens}
+        allowed |= {"num_beams": range(1, 65), "max_length": range(2, 10**9)}
+        for name, values in allowed.items():
             value = getattr(self.generation_config, name)
-            if not isinstance(value, int) and not (name == "eos_token_id" and value):
+            several = name == "eos_token_id" and isinstance(value, list) and value
+            if not all(item in values for item in (value if several else [value])):
                 where = f"generation_config.json in {source}" if source else "model's config.json"
                 raise UserError(
                     f"The {where} is missing or damaged ({name} is {value!r}); copy or train that "

@@ -60,7 +60,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "training.generation_num_beams": (1, 64),  # as on the command line
     "training.generation_max_length": (2, math.inf),  # the start token and one more
     "training.max_steps": (-1, math.inf),  # -1: as many as the epochs have
-    "training.num_train_epochs": (1, math.inf),  # scores, and the weights kept, are of whole epochs
+    "training.num_train_epochs": (1, math.inf),
     "training.local_rank": (-1, math.inf),
 }
 
@@ -104,6 +104,15 @@ def check_values(recipe: Recipe, path: Path) -> None:
                 whole = int in _kinds(kind) and float not in _kinds(kind)
                 allowed = f"a whole number, {allowed}" if whole else allowed
             raise UserError(f"The recipe {path} has {key} = {value!r}; give {allowed}.")
+    if recipe.training.get("max_steps") == 0:
+        raise UserError(f"The recipe {path} has training.max_steps = 0; give 1 or more, or -1.")
+    epochs = recipe.training.get("num_train_epochs", 1)
+    if epochs != int(epochs):  # scores, and the weights kept, are of whole ones
+        raise UserError(
+            f"The recipe {path} has training.num_train_epochs = {epochs}; give a whole number."
+        )
+    if not recipe.output.strip():
+        raise UserError(f"The recipe {path} has an empty output; name a folder.")
 
 
 def _sections() -> dict[str, dict[str, Any]]:

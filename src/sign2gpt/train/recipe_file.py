@@ -59,12 +59,13 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in (None, *overrides):
         try:
             layer = OmegaConf.load(path) if override is None else OmegaConf.from_dotlist([override])
+            unsaid = override is not None and OmegaConf.missing_keys(layer)
         except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
             what = f"The recipe {path}" if override is None else f"The override {override}"
             raise UserError(f"{what} is not readable YAML: {_place_and_reason(error)}.") from error
         if not OmegaConf.is_dict(layer):
             raise UserError(f"The recipe {path} holds no keys; compare it with recipes/demo.")
-        if override is not None and OmegaConf.missing_keys(layer):
+        if unsaid:
             raise UserError(f"The override {override} gives no value; write one behind the =.")
         check_keys(OmegaConf.to_container(layer, resolve=False), Recipe, path)
         layers.append(layer)
