@@ -172,7 +172,8 @@ def _report(
         video = translator.processor.read(row.file(store))
         localised = main[index].localisation
         assert localised is not None
-        words = list(dict.fromkeys(word for word, _, _ in truths[index]))
+        signed = [word for word, _, _ in truths[index]]
+        words = list(dict.fromkeys(signed + [sign.word for sign in main[index].signs]))
         draw_localisation(
             video.frames,
             localised[:, [vocabulary.index[word] for word in words]],

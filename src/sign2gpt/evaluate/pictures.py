@@ -95,6 +95,8 @@ def draw_localisation(
             place = ((start, row - 0.42), stop - start, 0.84)
             chart.add_patch(plt.Rectangle(*place, fill=False, edgecolor=SIGNED, lw=2))
     chart.set_yticks(range(len(words)), words)
-    chart.set_xlabel("seconds (white: E is high; outlined: what was really signed)")
+    chart.set_xlabel(
+        "seconds (white: E is high; outlined: what was really signed; no outline: found in error)"
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
