@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pympi import Eaf
 from safetensors.torch import load_file, save_file
 
 from sign2gpt.cli import main
@@ -300,6 +301,20 @@ def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -
             assert 0 <= sign["start"] < sign["end"] <= result["duration"] + 1e-6
     code, out, _ = translate(clips[0], "--beams", "1")
     assert code == 0 and out.strip()
+
+
+def test_translate_writes_files_for_elan(demo: Path, translate: Translate, tmp_path: Path) -> None:
+    clips = sorted((demo / "report").glob("*.mp4"))[:2]
+    code, out, _ = translate(*clips, "--elan", tmp_path / "new" / "elan", "--json")
+    assert code == 0
+    for clip, result in zip(clips, json.loads(out), strict=True):
+        read = Eaf(tmp_path / "new" / "elan" / f"{clip.stem}.eaf")
+        ((start, end, text),) = read.get_annotation_data_for_tier("sentence")
+        assert (start, end, text) == (0, round(1000 * result["duration"]), result["text"])
+        tiers = [tier for tier in read.get_tier_names() if tier.startswith("signs")]
+        signs = [sign for tier in tiers for sign in read.get_annotation_data_for_tier(tier)]
+        assert sorted(word for _, _, word in signs) == sorted(s["word"] for s in result["signs"])
+    refused(translate(clips[0], "--elan", tmp_path / "new" / "elan"), "there already")
 
 
 def test_a_model_says_tokens_of_given_sentences_only(

@@ -13,7 +13,7 @@ FLOORS = [  # from the ground up; modules on one floor know nothing of each othe
     {"model", "video", "text", "metrics", "spot"},
     {"data", "synth"},
     {"translate", "corpora"},
-    {"train", "evaluate", "export"},
+    {"train", "evaluate", "export", "elan"},
     {"demo"},
     {"cli"},
 ]

@@ -49,21 +49,33 @@ def translate(
     language: LanguageOption = None,
     precision: PrecisionOption = None,
     only_tokens_of: SentencesOption = None,
+    elan: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that a file for ELAN is written to for each clip.", parser=new_place
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Translate videos of a person signing, and say where in the video each sign was seen."""
     from transformers.utils import logging
 
+    from sign2gpt.elan import elan_files, write_elan
+    from sign2gpt.files import check_output
     from sign2gpt.translate import Translator
 
     if not any(clip.exists() for clip in clips):  # before a model is loaded
         raise UserError(f"There is no clip at {clips[0]}; check the path.")
+    files: list[Path | None] = [None] * len(clips)
+    if elan is not None:
+        check_output(elan)
+        files = list(elan_files(clips, elan))
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     translator = Translator.from_pretrained(
         model, vision, language, precision, sentences_of(only_tokens_of)
     )
     results, failures = [], []
-    for clip in clips:
+    for clip, file in zip(clips, files, strict=True):
         try:
             result = translator.translate(
                 clip, num_beams=beams, threshold=threshold, source_fps=fps
@@ -73,6 +85,9 @@ def translate(
             print(f"sign2gpt: {error}", file=sys.stderr)
             continue
         results.append({"clip": str(clip), **result.as_dict()})
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_elan(file, clip, result)
         if not as_json:
             print(result.as_text(str(clip) if len(clips) > 1 else None))
     if as_json:
