@@ -52,7 +52,9 @@ def translate(
     elan: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that a file for ELAN is written to for each clip.", parser=new_place
+            help="Folder to write a file for ELAN to for each clip: its sentence and signs.",
+            metavar="FOLDER",
+            parser=new_place,
         ),
     ] = None,
     as_json: JsonFlag = False,
