@@ -211,7 +211,7 @@ def _tables(scores: Mapping[str, Any]) -> dict[str, str]:
     controls = [[name, value] for name, value in scores["controls"].items()]
     controls += [
         ["right content, a wording drawn from the grammar (ceiling)", ceiling["bleu4"]],
-        ["share of the ceiling reached", ceiling["share_reached"]],
+        ["Sign2GPT(w/PGP), of that ceiling", f"{100 * ceiling['share_reached']:.0f} %"],
     ]
     spotting = [
         [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #22303c; max-width: 62rem; m
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .35rem .9rem; border-bottom: 1px solid #d9dfe4; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-td.text { text-align: left; }
+th.text, td.text { text-align: left; }
 img, video { max-width: 100%; border-radius: 6px; }
 figure { margin: 1rem 0 2rem; } .clip { display: flex; gap: 1.2rem; align-items: flex-start; }
 .clip video { width: 14rem; flex: none; } .note { color: #5b6b78; }
@@ -33,15 +32,25 @@ class Example:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
-    """An HTML table; numbers get one decimal, or two below 1."""
+    """An HTML table, words to the left and numbers, one decimal or two below 1, to the right."""
 
     def cell(value: str | float) -> str:
         if isinstance(value, str):
             return html.escape(value)
         return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
 
-    parts = ["".join(f"<th>{html.escape(name)}</th>" for name in head)]
-    parts += ["".join(f"<td>{cell(value)}</td>" for value in row) for row in rows]
+    def is_word(value: str | float) -> bool:
+        return isinstance(value, str) and not value[:1].isdigit()
+
+    marks = [
+        ' class="text"' if any(map(is_word, column)) else "" for column in zip(*rows, strict=True)
+    ]
+    marks = marks or [""] * len(head)
+
+    def line(tag: str, cells: Iterable[str]) -> str:
+        return "".join(f"<{tag}{mark}>{c}</{tag}>" for mark, c in zip(marks, cells, strict=True))
+
+    parts = [line("th", map(html.escape, head)), *(line("td", map(cell, row)) for row in rows)]
     return "<table>" + "".join(f"<tr>{part}</tr>" for part in parts) + "</table>"
 
 
