@@ -1,11 +1,14 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach the network
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background of a script:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start is interrupted
 
 
 @pytest.fixture(scope="session")
