@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import whole_file
+from sign2gpt.files import check_output, whole_file
 
 if TYPE_CHECKING:
     from sign2gpt.spot import SpottedSign
@@ -21,9 +21,10 @@ def elan_files(clips: Sequence[Path], folder: Path) -> list[Path]:
     """Where each clip's file is to lie, ``folder/NAME.eaf``; to be asked before clips are read.
 
     Raises:
-        UserError: pympi is not installed, a file is there already (somebody may have worked on
-            it), or two clips have one name.
+        UserError: pympi is not installed, the folder takes no files, a file is there already
+            (somebody may have worked on it), or two clips have one name.
     """
+    check_output(folder)
     try:
         import pympi  # noqa: F401
     except ImportError as error:
@@ -66,6 +67,7 @@ def write_elan(path: Path, clip: Path, translation: Translation) -> None:
         for sign in signs:
             start, end = _milliseconds(sign.start), _milliseconds(sign.end)
             eaf.add_annotation(tier, start, max(start + 1, end), sign.word)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished:
         eaf.to_file(unfinished)
 

@@ -63,15 +63,11 @@ def translate(
     from transformers.utils import logging
 
     from sign2gpt.elan import elan_files, write_elan
-    from sign2gpt.files import check_output
     from sign2gpt.translate import Translator
 
     if not any(clip.exists() for clip in clips):  # before a model is loaded
         raise UserError(f"There is no clip at {clips[0]}; check the path.")
-    files: list[Path | None] = [None] * len(clips)
-    if elan is not None:
-        check_output(elan)
-        files = list(elan_files(clips, elan))
+    files = [None] * len(clips) if elan is None else elan_files(clips, elan)
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     translator = Translator.from_pretrained(
         model, vision, language, precision, sentences_of(only_tokens_of)
@@ -88,7 +84,6 @@ def translate(
             continue
         results.append({"clip": str(clip), **result.as_dict()})
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
             write_elan(file, clip, result)
         if not as_json:
             print(result.as_text(str(clip) if len(clips) > 1 else None))

@@ -8,7 +8,7 @@ from typing import Any
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.corpora.times import seconds
 from sign2gpt.data.manifest import clip_name
-from sign2gpt.data.tables import read_records
+from sign2gpt.data.tables import NO_TEXT, read_records
 from sign2gpt.errors import UserError
 
 
@@ -110,7 +110,7 @@ def _filled(record: dict[str, Any], column: str, place: str) -> str:
 
 def _text(value: Any, place: str) -> str:
     """A cell as text, a number too; "" for none, as which a table of numbers has NaN."""
-    if isinstance(value, bool | bytes | list | dict):
+    if isinstance(value, NO_TEXT):
         raise UserError(f"{place}: {value!r} is no text; write it as one.")
     return "" if value is None or value != value else str(value)
 

@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from sign2gpt.data.tables import Records, read_records
+from sign2gpt.data.tables import NO_TEXT, Records, read_records
 from sign2gpt.errors import UserError
 from sign2gpt.files import whole_file
 
@@ -187,7 +187,7 @@ def _row(record: dict[str, Any], where: str) -> ClipRow:
 def _typed(name: str, value: Any, where: str) -> Any:
     kind = _TYPES[name]
     if kind is str:
-        if isinstance(value, bool | bytes | list | dict) or value != value:
+        if isinstance(value, NO_TEXT) or value != value:
             raise UserError(f"{where}: {name} is {value!r}, which is no text; write it as one.")
         return str(value)
     if value == "":  # an empty cell: not known

@@ -15,6 +15,7 @@ from typing import Any
 from sign2gpt.errors import UserError
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
+NO_TEXT = (bool, bytes, list, dict)  # cells whose Python spelling would pass for a sentence
 
 Records = Iterator[tuple[str, dict[str, Any]]]
 """("line 3", {column: value}) of each record."""

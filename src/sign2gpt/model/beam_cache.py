@@ -54,7 +54,7 @@ class BeamLayer(DynamicLayer):
         self.filled = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
-    def keep(self, places: Tensor) -> None:
+    def keep_only(self, places: Tensor) -> None:
         """Of each clip's tokens those at places (B, K), in that order."""
         if not self.is_initialized:
             return
@@ -116,4 +116,4 @@ class BeamCache(DynamicCache):
         places = had.int().argsort(dim=1, descending=True, stable=True)[:, :most]
         self.own = own.take_along_dim(places[:, None], 2).flatten(0, 1)
         for layer in self.layers:
-            layer.keep(places)
+            layer.keep_only(places)
