@@ -80,8 +80,8 @@ class Textbook(Sign2GPTForConditionalGeneration):
         model_kwargs["encoder_outputs"] = SignEncoderOutput(features, mask, memory)
         return input_ids, model_kwargs
 
-    def _prepare_cache_for_generation(self, *args: Any, **kwargs: Any) -> None:
-        GenerationMixin._prepare_cache_for_generation(self, *args, **kwargs)
+    _prepare_cache_for_generation = GenerationMixin._prepare_cache_for_generation
+    _beam_search = GenerationMixin._beam_search
 
 
 def build(

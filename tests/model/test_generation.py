@@ -1,11 +1,16 @@
 """Generation: caching changes nothing, beams share the signs, keys are computed once a clip."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import GenerationMixin
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
+from sign2gpt.model.shortlist import Shortlist
 
 
 @pytest.fixture(scope="module", params=["xglm", "llama", "qwen2", "qwen3"])
@@ -24,16 +29,59 @@ def test_cache_changes_nothing(beams, model, clips):
 
 
 @pytest.mark.parametrize("beams", [2, 4, 30])  # 30: twice as many are kept as there are tokens
-def test_the_best_of_each_beam_hold_the_best_of_all(beams, model, clips, monkeypatch):
+@pytest.mark.parametrize("more", [{}, {"length_penalty": 2.0}, {"eos_token_id": [1, 7, 9]}])
+def test_the_best_of_each_beam_hold_the_best_of_all(beams, more, model, clips, monkeypatch):
     frames, num_frames = clips(9, 14)
     given = {"pixel_values": frames, "num_frames": num_frames, "num_beams": beams, "max_length": 14}
-    given |= {"num_return_sequences": 2, "return_dict_in_generate": True, "output_scores": True}
+    given |= {"num_return_sequences": beams} | more
+    seen = []
+    listed = Shortlist.of
+    monkeypatch.setattr(Shortlist, "of", lambda *args: seen.append(1) or listed(*args))
     ours = model.generate(**given)
-    plain = GenerationMixin._get_top_k_continuations
-    monkeypatch.setattr(Sign2GPTForConditionalGeneration, "_get_top_k_continuations", plain)
-    theirs = model.generate(**given)
-    for name in ("sequences", "sequences_scores", "beam_indices"):
-        assert torch.equal(ours[name], theirs[name])
+    assert len(seen) > 3
+    plain = GenerationMixin._beam_search
+    monkeypatch.setattr(Sign2GPTForConditionalGeneration, "_beam_search", plain)
+    assert torch.equal(ours, model.generate(**given))
+
+
+@pytest.mark.parametrize("more", [{"min_new_tokens": 8}, {"no_repeat_ngram_size": 1}, {"out": True}])
+def test_who_asks_for_all_scores_has_them(more, model, clips, monkeypatch):
+    frames, num_frames = clips(9, 14)
+    given = {"pixel_values": frames, "num_frames": num_frames, "num_beams": 4, "max_length": 14}
+    if "out" in more:
+        more = {"return_dict_in_generate": True, "output_scores": True, "output_logits": True}
+    ours = model.generate(**given, **more)
+    plain = GenerationMixin._beam_search
+    monkeypatch.setattr(Sign2GPTForConditionalGeneration, "_beam_search", plain)
+    theirs = model.generate(**given, **more)
+    if isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs)
+    else:
+        assert ours.scores[0].shape == (8, model.config.text_config.vocab_size)
+        for name in ("sequences", "sequences_scores", "beam_indices", "scores", "logits"):
+            torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
+
+
+def test_two_searches_at_once_have_a_shortlist_each(model, clips):
+    given = [{"pixel_values": clips(frames)[0], "max_length": 14} for frames in (9, 14, 11, 12)]
+    alone = [model.generate(**one, num_beams=beams) for one, beams in zip(given, (2, 3, 4, 5))]
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(model.generate, **one, num_beams=b) for b, one in enumerate(given, 2)]
+        assert all(torch.equal(job.result(), ids) for job, ids in zip(jobs, alone, strict=True))
+
+
+@given(st.integers(1, 7), st.integers(1, 12), st.integers(1, 9), st.booleans(), st.integers(0, 99))
+def test_a_shortlist_is_the_best_of_a_softmax_and_the_rest(texts, size, said, some, seed):
+    draws = torch.Generator().manual_seed(seed)
+    scores = 4 * torch.randn(texts, said, generator=draws)
+    ids = torch.randperm(99, generator=draws)[:said] if some else None
+    shortlist = Shortlist(size)
+    found = shortlist.of(scores, ids)
+    best, places = scores.log_softmax(-1).topk(min(size, said))
+    torch.testing.assert_close(found[:, :-1], best)
+    assert torch.equal(shortlist.tokens, places if ids is None else ids[places])
+    torch.testing.assert_close(found.exp().sum(-1), torch.ones(texts))
+    torch.testing.assert_close(found.log_softmax(-1), found)  # as the search does once more
 
 
 def test_greedy_search_follows_the_teacher_forced_logits(model, clips):

@@ -3,15 +3,22 @@
 Shapes: B clips, F beams, L text tokens, M vocabulary.
 """
 
+from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor
-from transformers import GenerationConfig, GenerationMixin
+from transformers import (
+    GenerationConfig,
+    GenerationMixin,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+)
 from transformers.generation import GenerationMode
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.outputs import SignEncoderOutput
+from sign2gpt.model.shortlist import Shortlist
 
 PLAIN_MODES = (
     GenerationMode.GREEDY_SEARCH,
@@ -19,6 +26,9 @@ PLAIN_MODES = (
     GenerationMode.BEAM_SEARCH,
     GenerationMode.BEAM_SAMPLE,
 )
+# Of the beam search that runs; between the model's forward and the choice of tokens, where
+# transformers hands on scores alone.
+_shortlist: ContextVar[Shortlist | None] = ContextVar("shortlist", default=None)
 
 
 class SignGenerationMixin(GenerationMixin):
@@ -83,20 +93,51 @@ class SignGenerationMixin(GenerationMixin):
         if made is not None and fits:
             made.self_attention_cache = BeamCache(text, clips)
 
+    def _beam_search(
+        self,
+        input_ids: Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: StoppingCriteriaList,
+        generation_config: GenerationConfig,
+        **model_kwargs: Any,
+    ) -> Any:
+        """As in transformers; on a CPU among the likeliest tokens alone, where nobody asks for the
+        others' scores."""
+        search = generation_config
+        every = logits_processor or search.do_sample or search.output_scores or search.output_logits
+        shortlist = None
+        if not every and input_ids.device.type == "cpu":
+            ends = search._eos_token_tensor
+            shortlist = Shortlist(max(2, 1 + (0 if ends is None else len(ends))) * search.num_beams)
+        before = _shortlist.set(shortlist)
+        try:
+            return super()._beam_search(
+                input_ids, logits_processor, stopping_criteria, generation_config, **model_kwargs
+            )
+        finally:
+            _shortlist.reset(before)
+
+    def next_token_scores(self, features: Tensor) -> Tensor:
+        """The decoder's features (N, L, W) -> logits (N, L, M); inside a beam search that looks at
+        the likeliest tokens alone, the shortlist's log-probabilities (N, 1, K + 1)."""
+        shortlist = _shortlist.get()
+        if shortlist is None:
+            return self.decoder.logits(features)
+        return shortlist.of(*self.decoder.said_logits(features[:, -1]))[:, None]
+
     def _get_top_k_continuations(
         self, accumulated_log_probs: Tensor, **settings: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As in transformers, of (B, F * M), but the best of all beams are looked for among the
-        best of each: in a large vocabulary a quarter to a half of the time on a CPU."""
-        if settings["do_sample"]:
+        """As in transformers, of (B, F * M); or of (B, F * (K + 1)), the beams' shortlists."""
+        shortlist = _shortlist.get()
+        if shortlist is None:
             return super()._get_top_k_continuations(accumulated_log_probs, **settings)
         num_beams, end = settings["num_beams"], settings["cur_len"]
-        by_beam = accumulated_log_probs.unflatten(-1, (num_beams, -1))
-        best, tokens = by_beam.topk(min(settings["beams_to_keep"], by_beam.shape[-1]))
-        scores, texts, beams = super()._get_top_k_continuations(best.flatten(1), **settings)
-        # What was taken for a token there is its place among the best of its beam.
-        beam, place = beams[..., end - settings["decoder_prompt_len"]] % num_beams, texts[..., end]
-        texts[..., end] = tokens.flatten(1).gather(1, beam * best.shape[-1] + place)
+        listed = accumulated_log_probs.unflatten(-1, (num_beams, -1))[..., :-1]
+        scores, texts, beams = super()._get_top_k_continuations(listed.flatten(1), **settings)
+        # What was taken for a token there is its place on its beam's list.
+        text, place = beams[..., end - settings["decoder_prompt_len"]], texts[..., end]
+        texts[..., end] = shortlist.tokens[text.long(), place]
         return scores, texts, beams
 
     def _prepare_special_tokens(

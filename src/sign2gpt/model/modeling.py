@@ -157,7 +157,7 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, SignGenerationMi
         )
         loss, logits = None, None
         if labels is None or not self.training:
-            logits = self.decoder.logits(features)
+            logits = self.next_token_scores(features)
         if labels is not None:
             loss = self._loss(features, logits, labels)
         return Seq2SeqLMOutput(
