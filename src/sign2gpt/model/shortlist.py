@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 _ROWS = 2  # texts at once
+_DEPTH = 32  # values of which the greatest is looked for first
 
 
 class Shortlist:
@@ -39,10 +40,25 @@ class Shortlist:
         """
         size = min(self.size, scores.shape[-1])
         parts = [
-            torch.log_softmax(part, -1, dtype=torch.float32).topk(size)
+            _best(torch.log_softmax(part, -1, dtype=torch.float32), size)
             for part in scores.split(_ROWS)
         ]
         best, tokens = (torch.cat(values) for values in zip(*parts, strict=True))
         self.tokens = tokens if ids is None else ids[tokens]
         others = 1 - best.exp().sum(-1, keepdim=True)
         return torch.cat([best, others.clamp_min(0).log()], -1)
+
+
+def _best(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """`values.topk(size)` of (N, M), among the columns of a table whose greatest are the greatest:
+    torch sorts pairs of all values and their places, which takes four times as long."""
+    width = values.shape[-1] // _DEPTH
+    if width < size:
+        return values.topk(size)
+    table = values[:, : _DEPTH * width].unflatten(-1, (_DEPTH, width))
+    columns = table.amax(1).topk(size).indices  # the best ones stand in these
+    places = (width * torch.arange(_DEPTH)[:, None] + columns[:, None]).flatten(1)
+    left = torch.arange(_DEPTH * width, values.shape[-1]).expand(len(values), -1)
+    places = torch.cat([places, left], 1)
+    best, at = values.gather(1, places).topk(size)
+    return best, places.gather(1, at)
