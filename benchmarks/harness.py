@@ -56,13 +56,14 @@ class Case:
 
     fast: Callable[[], Any]
     naive: Callable[[], Any] | None
-    floor: Work | Callable[[], Any]  # work to be computed, or code that does only what must be done
+    floor: Work | Sequence[Work] | Callable[[], Any]  # or code that does only what must be done
     items: int = 1  # a call's tokens, frames, clips ...
     unit: str = "call"
     target: Target | None = None
     ready: Callable[[], Any] = lambda: None  # makes what both need before any time is taken
     tolerance: float = 1e-5  # absolute and relative, of fast's values against naive's
     memory: bool = True  # measure extra memory too
+    naive_share: float = 1.0  # of the work that fast does; naive's time is taken for all of it
 
 
 def the_device() -> torch.device:
@@ -160,7 +161,11 @@ def _described(
     row: str, name: str, case: Case, taken: dict[str, list[float]], rates: dict[str, float]
 ) -> dict[str, Any]:
     fast = median(taken[name])
-    floor = median(taken["floor"]) if callable(case.floor) else case.floor.seconds(rates)
+    if callable(case.floor):
+        floor = median(taken["floor"])
+    else:  # one work after another
+        works = [case.floor] if isinstance(case.floor, Work) else case.floor
+        floor = sum(work.seconds(rates) for work in works)
     found: dict[str, Any] = {
         "repeats": len(taken[name]),
         "fast_seconds": fast,
@@ -172,8 +177,9 @@ def _described(
         "rates": rates,
     }
     if case.naive is not None:
-        found["naive_seconds"] = median(taken["naive"])
-        ratios = [n / f for n, f in zip(taken["naive"], taken[name], strict=True)]
+        naive = [seconds / case.naive_share for seconds in taken["naive"]]
+        found["naive_seconds"] = median(naive)
+        ratios = [n / f for n, f in zip(naive, taken[name], strict=True)]
         found["speed"] = median(ratios)
         found["speed_range"] = [min(ratios), max(ratios)]
     if case.memory:
