@@ -137,6 +137,9 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
     evaluate = ("evaluate", "--references", lines, "--hypotheses")
     ends_in_one_sentence(sign2gpt(*evaluate, one), "1 hypotheses", "2 references")
     ends_in_one_sentence(sign2gpt(*evaluate, tmp_path / "absent"), "absent")
+    for option in ("--out", "--vision", "--language", "--precision", "--only-tokens-of"):
+        unused = (option, "int8" if option == "--precision" else tmp_path)
+        ends_in_one_sentence(sign2gpt(*evaluate, lines, *unused), option, "--model")
     ends_in_one_sentence(
         sign2gpt(*evaluate, lines, "--convention", "mine"), "mine", "paper", "sacrebleu"
     )
@@ -295,14 +298,15 @@ def test_what_the_machine_lacks_is_said_in_one_sentence(
     ends_in_one_sentence(sign2gpt("train", "demo/pretrain"), sentence)
 
 
-def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, sent: signal.Signals) -> None:
     command = [Path(sys.executable).parent / "sign2gpt", "demo", "--out", tmp_path / "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     for _ in range(600):
         if (tmp_path / "run" / "demo.json").exists():
             break
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.strip().endswith("sign2gpt: stopped; the same command goes on from what is kept.")

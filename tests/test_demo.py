@@ -128,6 +128,8 @@ def test_a_broken_off_training_goes_on(demo: Path, tmp_path: Path) -> None:
 
     def stop(done: int, total: int, what: str = "") -> None:
         if done > total / 2:
+            with pytest.raises(UserError, match=r"Another run is training in .*out; wait"):
+                run(recipe)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

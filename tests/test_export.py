@@ -1,16 +1,20 @@
 """Exporting: what is merged, what is refused. The whole way with a clip is in test_demo.py."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig
+from huggingface_hub import ModelCard
+from transformers import AutoConfig, XGLMConfig
 
 from sign2gpt.errors import UserError
 from sign2gpt.export import export_model
 from sign2gpt.model import Sign2GPTConfig, Sign2GPTForPseudoGlossPretraining
 from sign2gpt.model.sources import locate
+from sign2gpt.model_card import model_card
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
+from sign2gpt.train.recipe_file import load_recipe, save_recipe
 from sign2gpt.video.processor import SignVideoProcessor
 
 SOURCE = "sign2gpt/pose-vit"
@@ -101,3 +105,31 @@ def test_an_export_that_cannot_be_made_leaves_nothing(
     refused("pseudo")
     (trained / "config.json").write_text("[]")
     refused("damaged")
+
+
+def test_the_card_says_what_the_model_is_and_where_it_comes_from(
+    trained: Path, tmp_path: Path
+) -> None:
+    state = {"best_global_step": 7, "log_history": [{"step": 7, "eval_f1": 0.754, "loss": 1.0}]}
+    (trained / "trainer_state.json").write_text(json.dumps(state))
+    recipe = load_recipe("phoenix14t/pretrain", ["store=data/rain"])
+    save_recipe(recipe, trained / "recipe.yaml")
+    card = ModelCard.load(export_model(trained, tmp_path / "rain-signs", merge=True) / "README.md")
+    assert card.data.library_name == "sign2gpt" and "sign-language" in card.data.tags
+    assert card.data.base_model is None  # the vision model comes with the package
+    assert card.text.lstrip().startswith("# rain-signs")
+    assert "| frozen models inside | sign2gpt/pose-vit (Apache-2.0) |" in card.text
+    assert "| trained on | rain |" in card.text and "F1 of pseudo-glosses 0.75 |" in card.text
+    (trained / "trainer_state.json").write_text("{}")
+    with pytest.raises(UserError, match=r"trainer_state\.json is damaged"):
+        export_model(trained, tmp_path / "other")
+
+
+def test_a_card_names_the_hubs_models_that_are_inside(tmp_path: Path) -> None:
+    config = Sign2GPTConfig(text_config=XGLMConfig())
+    hub = {"facebook/dinov2-small": "a1", "facebook/xglm-564M": "b2", "my/model": None}
+    sources = [{"name": name, "revision": revision} for name, revision in hub.items()]
+    card = ModelCard(model_card("t", tmp_path, config, sources))
+    assert card.data.base_model == ["facebook/dinov2-small", "facebook/xglm-564M"]
+    assert card.data.pipeline_tag == "video-text-to-text" and "sign2gpt translate" in card.text
+    assert "facebook/xglm-564M (MIT), my/model (see its own licence)" in card.text

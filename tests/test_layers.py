@@ -13,8 +13,9 @@ FLOORS = [  # from the ground up; modules on one floor know nothing of each othe
     {"model", "video", "text", "metrics", "spot"},
     {"data", "synth"},
     {"translate", "corpora"},
-    {"train", "evaluate", "export", "elan"},
-    {"demo"},
+    {"train", "evaluate", "elan"},
+    {"demo", "model_card"},
+    {"export"},
     {"cli"},
 ]
 MAY_USE = {("synth", "data"), ("evaluate", "train")}  # the corpus writes the ordinary manifest

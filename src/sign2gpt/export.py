@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, whole_folder
+from sign2gpt.files import check_output, whole_folder, write_whole
+from sign2gpt.model_card import model_card
 from sign2gpt.translate import PSEUDO_GLOSSES, RECIPE
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def export_model(
     vision: str | Path | None = None,
     language: str | Path | None = None,
 ) -> Path:
-    """Write a trained model of either stage whole: weights, processor, vocabulary, recipe.
+    """Write a trained model of either stage whole: weights, processor, vocabulary, recipe, and a
+    card (README.md) that says what it is, as the Hub shows it.
 
     Args:
         folder: the trained model.
@@ -57,6 +59,8 @@ def export_model(
     vocabulary = None
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
+    sources = list(model.frozen_sources.values())
+    card = model_card(out.resolve().name, folder, model.config, sources)
     if merge:
         merge_vision_adapters(model)
     if dtype is not None:
@@ -70,6 +74,7 @@ def export_model(
             vocabulary.save(unfinished / PSEUDO_GLOSSES)
         if (folder / RECIPE).is_file():
             shutil.copyfile(folder / RECIPE, unfinished / RECIPE)
+        write_whole(unfinished / "README.md", card)
     return out
 
 

@@ -14,6 +14,9 @@ from typing import Any
 
 from sign2gpt.errors import UserError, one_line
 
+LOCK = ".lock"
+"""Name of the file in a folder that one process alone may write to."""
+
 
 def check_output(folder: Path) -> None:
     """Find out before hours of work whether results can be written to a folder; leaves nothing.
@@ -51,6 +54,33 @@ def new_folder(folder: Path) -> Iterator[None]:
             for place in made:
                 place.rmdir()
         raise
+
+
+@contextmanager
+def alone_in(folder: Path, refusal: str) -> Iterator[None]:
+    """Make a folder if need be, and keep other processes from writing to it while the block runs.
+
+    Where the file system has no locks, or takes no files, nobody is kept out.
+
+    Raises:
+        UserError: with `refusal`, where another process is in it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(refusal) from error
+    except (NotImplementedError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 @contextmanager

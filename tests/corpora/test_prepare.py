@@ -54,6 +54,23 @@ def test_a_corpus_becomes_a_store(tmp_path: Path) -> None:
     assert "not a video" in report["unreadable"][0]["reason"]
 
 
+def test_two_runs_do_not_prepare_the_same_store(tmp_path: Path) -> None:
+    clips = [folder_clip(tmp_path / "src", name) for name in ("a", "b")]
+    store, refused = tmp_path / "store", []
+
+    def meeting(done: int, _: int, what: str | None = None) -> None:
+        with pytest.raises(UserError, match=r"Another run is preparing .*store; wait"):
+            prepare(clips, store, "mine", {}, workers=1)
+        refused.append(done)
+
+    prepare(clips, store, "mine", {}, workers=1, progress=meeting)
+    assert refused == [1, 2] and len(read_manifest(store)) == 2
+    assert {path.name for path in store.iterdir()} == {
+        "clips", "manifest.parquet", "prepare.json", "prepare.report.json"
+    }  # fmt: skip
+    assert prepare(clips, store, "mine", {}, workers=1).rows == 2
+
+
 def test_it_goes_on_where_it_was_and_mends_what_failed(tmp_path: Path) -> None:
     clips = [folder_clip(tmp_path / "src", name) for name in ("a", "b", "c")]
     late = SourceClip(id="d", split="dev", text="x", clip=tmp_path / "late.mp4")

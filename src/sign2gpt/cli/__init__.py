@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import signal
 import sys
 
 # In the order in which --help lists them.
@@ -27,6 +28,8 @@ def main() -> None:
     # as the process ends a second.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
+    # What a cluster or a container sends first ends a command as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SystemExit as stop:

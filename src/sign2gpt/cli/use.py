@@ -138,8 +138,15 @@ def evaluate(
     from sign2gpt.metrics import bleu_rouge, read_lines, spaced_characters
 
     if hypotheses and references and not (model or store):
-        if out:
-            raise UserError("--out is for the sentences of a --model; leave it out, or name one.")
+        of_a_model = {
+            "--out": out,
+            "--vision": vision,
+            "--language": language,
+            "--precision": precision,
+            "--only-tokens-of": only_tokens_of,
+        }
+        if unused := [option for option, value in of_a_model.items() if value is not None]:
+            raise UserError(f"{unused[0]} is for the sentences of a --model; leave it out.")
         said, meant, control = read_lines(hypotheses), read_lines(references), None
         if blank := next((n for n, text in enumerate(meant, 1) if not text.strip()), None):
             raise UserError(

@@ -23,7 +23,7 @@ from sign2gpt.data.manifest import (
     write_manifest,
 )
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, sha256_of, write_json
+from sign2gpt.files import alone_in, check_output, sha256_of, write_json
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import ClipInfo, open_clip, probe_clip
@@ -97,6 +97,20 @@ def prepare(
     chosen = _chosen(clips, limit)
     check_output(store)
     _claim(store, {"source": source, **settings})
+    refusal = f"Another run is preparing {store}; wait for it, or name another store."
+    with alone_in(store, refusal):
+        return _prepare_chosen(chosen, store, source, settings, workers, progress)
+
+
+def _prepare_chosen(
+    chosen: Sequence[SourceClip],
+    store: Path,
+    source: str,
+    settings: dict[str, Any],
+    workers: int | None,
+    progress: Advance | None,
+) -> Prepared:
+    """Write these clips to a store that nobody else writes to, and say what became of each."""
     folder = store / _CLIPS
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".*.mp4.*"):  # of a process that was killed

@@ -9,41 +9,18 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from sign2gpt.errors import UserError
 from sign2gpt.files import write_whole
 
 ARRAY = "features.npy"
-# While it is being written: dtype and meta, then a line a clip; and the writer's lock.
-WRITTEN, LOCK = "written.jsonl", "lock"
+WRITTEN = "written.jsonl"  # while it is being written: dtype and meta, then a line a clip
 NOTED_EVERY = 30.0  # seconds of writing that are lost at most where the process is killed
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Make a folder if need be, and keep other processes from writing to it."""
-    folder.mkdir(exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(
-            f"Another run is writing {folder.with_name(folder.name[1:]).with_suffix('')}; wait for "
-            "it, or have this one store its features in another folder."
-        ) from error
-    except NotImplementedError:
-        pass  # some clusters' file systems have no locks
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class FeatureWriter:

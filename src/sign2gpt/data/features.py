@@ -18,10 +18,10 @@ import torch
 from numpy.typing import DTypeLike
 
 from sign2gpt.data.dataset import LabelledRows, variant_id
-from sign2gpt.data.feature_writer import ARRAY, LOCK, WRITTEN, FeatureWriter, alone_in
+from sign2gpt.data.feature_writer import ARRAY, WRITTEN, FeatureWriter
 from sign2gpt.data.manifest import ClipRow
 from sign2gpt.errors import UserError
-from sign2gpt.files import new_folder
+from sign2gpt.files import LOCK, alone_in, new_folder
 from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
 from sign2gpt.video.sample import shifted_span
 
@@ -99,7 +99,11 @@ class FeatureStore:
         """
         target = Path(path)
         unfinished = _unfinished(target)
-        with new_folder(target.parent), alone_in(unfinished):
+        refusal = (
+            f"Another run is writing {target}; wait for it, or have this one store its features in "
+            "another folder."
+        )
+        with new_folder(target.parent), alone_in(unfinished, refusal):
             with FeatureWriter(unfinished, np.dtype(dtype), dict(meta or {})) as writer:
                 unfit = False
                 try:

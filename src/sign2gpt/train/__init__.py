@@ -61,11 +61,12 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
         The folder of the trained model.
 
     Raises:
-        UserError: whatever the recipe names cannot be used.
+        UserError: whatever the recipe names cannot be used, or another run writes its folder.
     """
     from transformers import set_seed
     from transformers.utils import logging
 
+    from sign2gpt.files import alone_in, new_folder
     from sign2gpt.train.needs import require_files
     from sign2gpt.train.recipe import Stage, seed_of
 
@@ -77,4 +78,9 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
         from sign2gpt.train.pretrain import pretrain as stage
     else:
         from sign2gpt.train.translate import train_translation as stage
-    return stage(recipe, progress)
+    output = Path(recipe.output)
+    refusal = (
+        f"Another run is training in {output}; wait for it, or give this one another `output`."
+    )
+    with new_folder(output), alone_in(output, refusal):
+        return stage(recipe, progress)

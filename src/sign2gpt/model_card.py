@@ -1,0 +1,124 @@
+"""The card of an exported model: what it is, what is inside, how it scored, how it is used.
+
+The Hub shows it, and finds the model by its first lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sign2gpt.files import reading
+from sign2gpt.model.licences import FROZEN_FACTS
+from sign2gpt.translate import RECIPE
+
+if TYPE_CHECKING:
+    from sign2gpt.model.configuration import Sign2GPTConfig
+
+SCORES = {  # of a training's record, and how they are written
+    "eval_bleu4": "BLEU-4 {:.1f}",
+    "eval_rouge_l": "ROUGE-L {:.1f}",
+    "eval_f1": "F1 of pseudo-glosses {:.2f}",
+}
+STATE = "trainer_state.json"
+
+_CARD = """
+# {title}
+
+{what}, trained with sign2gpt, an implementation of *Sign2GPT* (Wong, Camgoz and Bowden, ICLR 2024).
+
+{use}
+
+| | |
+|---|---|
+{facts}
+
+It knows the signs, signers and sentences it was trained on, and makes a fluent sentence of others,
+too: do not rely on it where a mistake does harm. What may be done with it depends also on the
+licence of the data, and on what the people in it have agreed to.
+"""
+
+_TRANSLATES = """```bash
+sign2gpt translate clip.mp4 --model PLACE  # this folder
+```
+
+```python
+from sign2gpt.translate import Translator
+
+translation = Translator.from_pretrained("PLACE").translate("clip.mp4")
+print(translation.text, translation.signs)
+```"""
+
+_PRETRAINED = """A model of stage 1, which writes no sentences: train one of stage 2 from it, with
+`start_from: PLACE` in a recipe."""
+
+
+def model_card(
+    title: str, folder: Path, config: Sign2GPTConfig, sources: Sequence[dict[str, Any]]
+) -> str:
+    """The card of the trained model in a folder.
+
+    Args:
+        title: what the model is called.
+        folder: the trained model's, with its recipe and the record of its training where it has
+            them.
+        config: its configuration.
+        sources: what is noted of its frozen models: their names, and the Hub's revision of those
+            that come from there.
+
+    Raises:
+        UserError: the recipe or the record of the training is damaged.
+    """
+    from huggingface_hub import ModelCardData
+
+    translates = config.text_config is not None
+    data = ModelCardData(
+        library_name="sign2gpt",
+        pipeline_tag="video-text-to-text" if translates else "video-classification",
+        tags=["sign-language", "sign-language-translation" if translates else "sign-spotting"],
+        base_model=[source["name"] for source in sources if source["revision"]] or None,
+    )
+    facts = {"frozen models inside": ", ".join(_with_licence(one["name"]) for one in sources)}
+    facts |= _of_recipe(folder / RECIPE) | _of_training(folder / STATE)
+    card = _CARD.format(
+        title=title,
+        what="A model that says a sentence for a video of a person signing, and where each sign is"
+        if translates
+        else "A model that finds which signs are in a video of a person signing, and where",
+        use=_TRANSLATES if translates else _PRETRAINED,
+        facts="\n".join(f"| {name} | {fact} |" for name, fact in facts.items() if fact),
+    )
+    return f"---\n{data.to_yaml()}\n---\n{card}"
+
+
+def _with_licence(name: str) -> str:
+    known = FROZEN_FACTS.get(name)
+    return f"{name} ({known.licence})" if known else f"{name} (see its own licence)"
+
+
+def _of_recipe(path: Path) -> dict[str, str]:
+    """What a recipe says that a reader wants to know."""
+    if not path.is_file():
+        return {}
+    from sign2gpt.train.recipe_file import load_recipe
+
+    recipe = load_recipe(path)
+    frames = (
+        f"{recipe.processor.fps:g} frames a second, {recipe.processor.image_size} pixels square"
+    )
+    return {"trained on": Path(recipe.store).name, "reads": frames}
+
+
+def _of_training(path: Path) -> dict[str, str]:
+    """How the weights that were kept scored on the dev split while they were trained."""
+    if not path.is_file():
+        return {}
+    with reading(path, "copy the model's folder again, or delete it"):
+        state = json.loads(path.read_text(encoding="utf-8"))
+        at = state["best_global_step"]
+        found = [row for row in state["log_history"] if row.get("step") == at]
+        scores = {name: row[name] for row in found for name in SCORES if name in row}
+    said = ", ".join(SCORES[name].format(value) for name, value in scores.items())
+    return {"dev split, in training": said} if said else {}
