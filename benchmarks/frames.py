@@ -99,6 +99,7 @@ def build(
         items=frames,
         unit="frame",
         target=target,
+        memory=False,
     )
 
 

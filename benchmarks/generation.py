@@ -17,7 +17,7 @@ from transformers import GenerationMixin, XGLMConfig
 from transformers.initialization import no_init_weights
 
 from benchmarks.frames import operations, plain_signs
-from benchmarks.harness import Case, Target, Work, the_dtype
+from benchmarks.harness import Case, Target, Work, fill, the_dtype
 from sign2gpt.model import Sign2GPTConfig, Sign2GPTForConditionalGeneration
 from sign2gpt.model.cpu_generation import wide_dtype
 from sign2gpt.model.modeling import SignEncoderOutput
@@ -152,13 +152,8 @@ def _textbook(language: tuple[tuple[str, int], ...], device: torch.device) -> Te
     with no_init_weights():  # 564 million random numbers are drawn once, not three times
         model = Textbook(Sign2GPTConfig(text_config=text))
     model.tie_weights()
-    for name, weight in model.named_parameters():
-        if weight.dim() > 1 or name.endswith(".gate"):
-            nn.init.uniform_(weight, 0.0 if weight.dim() == 1 else -0.05, 0.05)
-        else:
-            nn.init.constant_(weight, float(not name.endswith("bias")))
-    model = model.eval().to(device)
-    return model
+    fill(model)
+    return model.eval().to(device)
 
 
 def _laid_out(

@@ -79,6 +79,7 @@ def build(
         items=sum(map(decoded, paths)),
         unit="frame",
         target=target,
+        memory=False,
     )
 
 

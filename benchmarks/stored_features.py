@@ -66,4 +66,5 @@ def build(device: torch.device, clips: int, target: Target | None = None) -> Cas
         items=clips,
         unit="clip",
         target=target,
+        memory=False,
     )

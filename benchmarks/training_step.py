@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Dinov2Config, PreTrainedConfig, XGLMConfig
+from transformers.initialization import no_init_weights
 
 from benchmarks.frames import TINY, VISION, operations, plain_signs, textbook
-from benchmarks.harness import STATUS, Case, Target, Work, the_dtype
+from benchmarks.harness import STATUS, Case, Target, Work, fill, the_dtype
 from sign2gpt.model import (
     Sign2GPTConfig,
     Sign2GPTForConditionalGeneration,
@@ -187,18 +188,16 @@ def _model(
     rates = ("spatial_lora_dropout", "sign_dropout", "sign_drop_path", "decoder_lora_dropout")
     names = (*rates, "pseudo_gloss_dropout")
     more: dict[str, Any] = {} if dropout is None else dict.fromkeys(names, dropout)
-    if text is not None:
-        config = Sign2GPTConfig(vision_config=vision, text_config=text, **more)
-        built = Sign2GPTForConditionalGeneration(config)
-    else:
-        more["num_pseudo_glosses"] = PSEUDO_GLOSSES
-        built = Sign2GPTForPseudoGlossPretraining(Sign2GPTConfig(vision_config=vision, **more))
-        built.pseudo_gloss_head.prototypes.normal_()
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, weight in built.named_parameters():
-            if name.endswith("lora_b"):
-                weight.normal_(std=0.02, generator=generator)
+    with no_init_weights():
+        if text is not None:
+            config = Sign2GPTConfig(vision_config=vision, text_config=text, **more)
+            built = Sign2GPTForConditionalGeneration(config)
+        else:
+            more["num_pseudo_glosses"] = PSEUDO_GLOSSES
+            built = Sign2GPTForPseudoGlossPretraining(Sign2GPTConfig(vision_config=vision, **more))
+            built.pseudo_gloss_head.prototypes.normal_()
+    built.tie_weights()
+    fill(built)
     return built
 
 

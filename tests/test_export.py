@@ -119,6 +119,7 @@ def test_the_card_says_what_the_model_is_and_where_it_comes_from(
     assert card.data.base_model is None  # the vision model comes with the package
     assert card.text.lstrip().startswith("# rain-signs")
     assert "| frozen models inside | sign2gpt/pose-vit (Apache-2.0) |" in card.text
+    assert "frames a second, 84 pixels square |" in card.text
     assert "| trained on | rain |" in card.text and "F1 of pseudo-glosses 0.75 |" in card.text
     (trained / "trainer_state.json").write_text("{}")
     with pytest.raises(UserError, match=r"trainer_state\.json is damaged"):
@@ -129,7 +130,7 @@ def test_a_card_names_the_hubs_models_that_are_inside(tmp_path: Path) -> None:
     config = Sign2GPTConfig(text_config=XGLMConfig())
     hub = {"facebook/dinov2-small": "a1", "facebook/xglm-564M": "b2", "my/model": None}
     sources = [{"name": name, "revision": revision} for name, revision in hub.items()]
-    card = ModelCard(model_card("t", tmp_path, config, sources))
+    card = ModelCard(model_card("t", tmp_path, config, SignVideoProcessor(fps=12.5), sources))
     assert card.data.base_model == ["facebook/dinov2-small", "facebook/xglm-564M"]
     assert card.data.pipeline_tag == "video-text-to-text" and "sign2gpt translate" in card.text
     assert "facebook/xglm-564M (MIT), my/model (see its own licence)" in card.text

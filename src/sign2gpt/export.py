@@ -59,8 +59,8 @@ def export_model(
     vocabulary = None
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
-    sources = list(model.frozen_sources.values())
-    card = model_card(out.resolve().name, folder, model.config, sources)
+    video, sources = getattr(processor, "video_processor", processor), model.frozen_sources
+    card = model_card(out.resolve().name, folder, model.config, video, list(sources.values()))
     if merge:
         merge_vision_adapters(model)
     if dtype is not None:

@@ -16,6 +16,7 @@ from sign2gpt.translate import RECIPE
 
 if TYPE_CHECKING:
     from sign2gpt.model.configuration import Sign2GPTConfig
+    from sign2gpt.video.processor import SignVideoProcessor
 
 SCORES = {  # of a training's record, and how they are written
     "eval_bleu4": "BLEU-4 {:.1f}",
@@ -56,7 +57,11 @@ _PRETRAINED = """A model of stage 1, which writes no sentences: train one of sta
 
 
 def model_card(
-    title: str, folder: Path, config: Sign2GPTConfig, sources: Sequence[dict[str, Any]]
+    title: str,
+    folder: Path,
+    config: Sign2GPTConfig,
+    video: SignVideoProcessor,
+    sources: Sequence[dict[str, Any]],
 ) -> str:
     """The card of the trained model in a folder.
 
@@ -65,6 +70,7 @@ def model_card(
         folder: the trained model's, with its recipe and the record of its training where it has
             them.
         config: its configuration.
+        video: what brings a clip to the frames it reads.
         sources: what is noted of its frozen models: their names, and the Hub's revision of those
             that come from there.
 
@@ -81,6 +87,7 @@ def model_card(
         base_model=[source["name"] for source in sources if source["revision"]] or None,
     )
     facts = {"frozen models inside": ", ".join(_with_licence(one["name"]) for one in sources)}
+    facts["reads"] = f"{video.fps:g} frames a second, {video.image_size} pixels square"
     facts |= _of_recipe(folder / RECIPE) | _of_training(folder / STATE)
     card = _CARD.format(
         title=title,
@@ -99,16 +106,12 @@ def _with_licence(name: str) -> str:
 
 
 def _of_recipe(path: Path) -> dict[str, str]:
-    """What a recipe says that a reader wants to know."""
+    """The store that a recipe trains on, by its name alone: where it lies is its owner's."""
     if not path.is_file():
         return {}
     from sign2gpt.train.recipe_file import load_recipe
 
-    recipe = load_recipe(path)
-    frames = (
-        f"{recipe.processor.fps:g} frames a second, {recipe.processor.image_size} pixels square"
-    )
-    return {"trained on": Path(recipe.store).name, "reads": frames}
+    return {"trained on": Path(load_recipe(path).store).name}
 
 
 def _of_training(path: Path) -> dict[str, str]:

@@ -16,7 +16,6 @@ from sign2gpt.model.backbone import frozen_copy
 from sign2gpt.model.beam_cache import BeamCache
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, gate_language_model
-from sign2gpt.model.kept_tokens import KeptHead
 from sign2gpt.model.lora import LowRankAdapter
 from sign2gpt.model.positions import add_sinusoidal_positions
 
@@ -107,19 +106,8 @@ class GatedDecoder(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """(*, W) -> (*, M)."""
-        return self._head(features)
-
-    def said_logits(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(N, W) -> logits of the K tokens that can be said, (N, K), and their ids (K,), or None
-        where these are all."""
-        head = self._head
-        if isinstance(head, KeptHead):
-            return head.rows(features), head.kept
-        return head(features), None
-
-    @property
-    def _head(self) -> nn.Module:
-        return self.head or self.language_model.get_output_embeddings()
+        head = self.head or self.language_model.get_output_embeddings()
+        return head(features)
 
     def _place(self, sign_features: Tensor) -> Tensor:
         if self.sign_position == "none":

@@ -17,6 +17,7 @@ from transformers.generation import GenerationMode
 
 from sign2gpt.errors import UserError
 from sign2gpt.model.beam_cache import BeamCache
+from sign2gpt.model.kept_tokens import KeptHead
 from sign2gpt.model.outputs import SignEncoderOutput
 from sign2gpt.model.shortlist import Shortlist
 
@@ -123,7 +124,10 @@ class SignGenerationMixin(GenerationMixin):
         shortlist = _shortlist.get()
         if shortlist is None:
             return self.decoder.logits(features)
-        return shortlist.of(*self.decoder.said_logits(features[:, -1]))[:, None]
+        last, head = features[:, -1], self.decoder.head
+        if isinstance(head, KeptHead):
+            return shortlist.of(head.rows(last), head.kept)[:, None]
+        return shortlist.of(self.decoder.logits(last))[:, None]
 
     def _get_top_k_continuations(
         self, accumulated_log_probs: Tensor, **settings: Any
