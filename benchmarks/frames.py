@@ -99,7 +99,6 @@ def build(
         items=frames,
         unit="frame",
         target=target,
-        memory=False,
     )
 
 

@@ -30,10 +30,8 @@ CHECK = _shape(150, dropout=0.0)
 SHAPES = {
     "T=128, fp32": _shape(128, target=Target(speed=1.0)),
     "T=512, fp32": _shape(512),
-    "T=1,024, fp32": _shape(1024),
     "T=2,048, fp32": _shape(2048, target=Target(speed=4.0, memory=0.25)),
     "T=128, bf16": _shape(128, "bfloat16"),
-    "T=512, bf16": _shape(512, "bfloat16"),
     "T=2,048, bf16": _shape(2048, "bfloat16"),
     "T=16,384, B=1, fp32; naive: 64 times T=256": _shape(
         16384, clips=1, pieces=64, target=Target(speed=1 / 1.3)

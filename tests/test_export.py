@@ -112,8 +112,9 @@ def test_the_card_says_what_the_model_is_and_where_it_comes_from(
 ) -> None:
     state = {"best_global_step": 7, "log_history": [{"step": 7, "eval_f1": 0.754, "loss": 1.0}]}
     (trained / "trainer_state.json").write_text(json.dumps(state))
-    recipe = load_recipe("phoenix14t/pretrain", ["store=data/rain"])
-    save_recipe(recipe, trained / "recipe.yaml")
+    places = {"store": "rain", "output": "out", "pseudo_glosses.vectors": "cc.bin"}
+    overrides = [f"{key}=/home/me/{name}" for key, name in places.items()]
+    save_recipe(load_recipe("phoenix14t/pretrain", overrides), trained / "recipe.yaml")
     card = ModelCard.load(export_model(trained, tmp_path / "rain-signs", merge=True) / "README.md")
     assert card.data.library_name == "sign2gpt" and "sign-language" in card.data.tags
     assert card.data.base_model is None  # the vision model comes with the package
@@ -121,6 +122,10 @@ def test_the_card_says_what_the_model_is_and_where_it_comes_from(
     assert "| frozen models inside | sign2gpt/pose-vit (Apache-2.0) |" in card.text
     assert "frames a second, 84 pixels square |" in card.text
     assert "| trained on | rain |" in card.text and "F1 of pseudo-glosses 0.75 |" in card.text
+    assert card.data.language == "de" and "an invented sign" in card.text
+    shared = load_recipe(tmp_path / "rain-signs" / "recipe.yaml")
+    assert (shared.store, shared.output, shared.pseudo_glosses.vectors) == ("rain", "out", "cc.bin")
+    assert "/home" not in (tmp_path / "rain-signs" / "recipe.yaml").read_text()
     (trained / "trainer_state.json").write_text("{}")
     with pytest.raises(UserError, match=r"trainer_state\.json is damaged"):
         export_model(trained, tmp_path / "other")
@@ -128,9 +133,9 @@ def test_the_card_says_what_the_model_is_and_where_it_comes_from(
 
 def test_a_card_names_the_hubs_models_that_are_inside(tmp_path: Path) -> None:
     config = Sign2GPTConfig(text_config=XGLMConfig())
-    hub = {"facebook/dinov2-small": "a1", "facebook/xglm-564M": "b2", "my/model": None}
+    hub = {"facebook/dinov2-small": "a1", "facebook/xglm-564M": "b2", "/home/me/model": None}
     sources = [{"name": name, "revision": revision} for name, revision in hub.items()]
     card = ModelCard(model_card("t", tmp_path, config, SignVideoProcessor(fps=12.5), sources))
     assert card.data.base_model == ["facebook/dinov2-small", "facebook/xglm-564M"]
-    assert card.data.pipeline_tag == "video-text-to-text" and "sign2gpt translate" in card.text
-    assert "facebook/xglm-564M (MIT), my/model (see its own licence)" in card.text
+    assert card.data.pipeline_tag == "translation" and "sign2gpt translate" in card.text
+    assert "facebook/xglm-564M (MIT), model (see its own licence)" in card.text

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, reading, write_json
+from sign2gpt.files import alone_in, check_output, new_folder, reading, write_json
 from sign2gpt.progress import Advance, add_bar, progress_display
 from sign2gpt.synth import CLIPS
 
@@ -55,6 +55,13 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
     """
     check_output(out)
     _same_settings(out, {"seed": seed, "clips": clips, "overrides": list(overrides)})
+    refusal = f"Another demo is running in {out}; wait for it, or name another folder with --out."
+    with new_folder(out), alone_in(out, refusal):
+        return _run_demo(out, seed, clips, overrides)
+
+
+def _run_demo(out: Path, seed: int, clips: int, overrides: tuple[str, ...]) -> Path:
+    """`run_demo` in a folder that nobody else writes to."""
     result = out / "report" / "scores.json"
     if result.is_file():
         with reading(result, "delete it, and the same call makes it again"):

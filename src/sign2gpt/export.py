@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, whole_folder, write_whole
+from sign2gpt.files import check_output, reading, whole_folder, write_whole
 from sign2gpt.model_card import model_card
+from sign2gpt.train.recipe_file import load_recipe, save_recipe
 from sign2gpt.translate import PSEUDO_GLOSSES, RECIPE
 
 if TYPE_CHECKING:
     from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
+    from sign2gpt.train.recipe import Recipe
     from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
 
 DTYPES = ("float32", "bfloat16", "float16")
+CARD = "README.md"
 
 
 def export_model(
@@ -60,7 +64,14 @@ def export_model(
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
     video, sources = getattr(processor, "video_processor", processor), model.frozen_sources
-    card = model_card(out.resolve().name, folder, model.config, video, list(sources.values()))
+    card = model_card(
+        out.resolve().name,
+        folder,
+        model.config,
+        video,
+        list(sources.values()),
+        vocabulary and vocabulary.language,
+    )
     if merge:
         merge_vision_adapters(model)
     if dtype is not None:
@@ -73,9 +84,27 @@ def export_model(
         if vocabulary is not None:
             vocabulary.save(unfinished / PSEUDO_GLOSSES)
         if (folder / RECIPE).is_file():
-            shutil.copyfile(folder / RECIPE, unfinished / RECIPE)
-        write_whole(unfinished / "README.md", card)
+            save_recipe(_shared(load_recipe(folder / RECIPE)), unfinished / RECIPE)
+        if (folder / CARD).is_file():  # of an export, which no longer names what is inside
+            shutil.copyfile(folder / CARD, unfinished / CARD)
+        else:
+            write_whole(unfinished / CARD, card)
     return out
+
+
+def _shared(recipe: Recipe) -> Recipe:
+    """A recipe whose folders go by their names alone: where they lie is their owner's."""
+    places = ("store", "output", "start_from", "features", "vision", "language")
+    given = {name: getattr(recipe, name) for name in places}
+    named = {name: Path(place).name for name, place in given.items() if _lies_here(place)}
+    glosses = recipe.pseudo_glosses
+    if _lies_here(glosses.vectors):
+        named["pseudo_glosses"] = replace(glosses, vectors=Path(glosses.vectors).name)
+    return replace(recipe, **named)
+
+
+def _lies_here(place: str | None) -> bool:
+    return place is not None and Path(place).expanduser().is_absolute()
 
 
 def _load(
@@ -86,7 +115,8 @@ def _load(
     from sign2gpt.model.configuration import read_config
     from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
 
-    name = (read_config(folder).architectures or [""])[0]
+    with reading(folder / "config.json", "copy or train that model again"):
+        name = str((read_config(folder).architectures or [""])[0])
     pretraining = name == Sign2GPTForPseudoGlossPretraining.__name__
     model_class: type[Sign2GPTPreTrainedModel] = (
         Sign2GPTForPseudoGlossPretraining if pretraining else Sign2GPTForConditionalGeneration

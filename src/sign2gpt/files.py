@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,8 +15,11 @@ from typing import Any
 
 from sign2gpt.errors import UserError, one_line
 
-LOCK = ".lock"
+LOCK = ".sign2gpt.lock"
 """Name of the file in a folder that one process alone may write to."""
+_NO_LOCKS = {
+    errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EROFS, errno.EACCES, errno.EPERM
+}  # fmt: skip
 
 
 def check_output(folder: Path) -> None:
@@ -68,18 +72,23 @@ def alone_in(folder: Path, refusal: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(exist_ok=True)
-    lock = FileLock(folder / LOCK)
+    path = folder / LOCK
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
+        held = path.stat().st_ino
     except Timeout as error:
         raise UserError(refusal) from error
-    except (NotImplementedError, OSError):
-        yield
-        return
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise UserError(f"{path} cannot be locked ({error.strerror}); remove it.") from error
+        held = None
     try:
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):
+            if held in (None, path.stat().st_ino):  # else the folder has moved, and another is here
+                path.unlink()
         lock.release()
 
 
@@ -112,7 +121,9 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError
+    ) as error:  # fmt: skip
         raise UserError(f"The file {path} is damaged ({one_line(error)}); {remedy}.") from error
 
 

@@ -18,7 +18,13 @@ THRESHOLD = 0.2
 
 @dataclass(frozen=True)
 class SpottedSign:
-    """A word and the place in the video where it was seen, in seconds from the clip's start."""
+    """A word and the place in the video where it was seen.
+
+    Attributes:
+        start, end: in seconds from the clip's start.
+        score: how much of the word's evidence lies there, the sum of E over its tokens, at most 1.
+            (The threshold is for E of each token; their sum is higher.)
+    """
 
     word: str
     start: float

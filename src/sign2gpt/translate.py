@@ -52,10 +52,10 @@ class Translation:
         return {"text": self.text, "duration": self.duration, "signs": signs}
 
     def as_text(self, name: str | None = None) -> str:
-        """The sentence, then a line a sign, or one that there is none."""
+        """The sentence, then a line a sign, or one that there is none and how near one came."""
         lines = [f"{name}: {self.text}" if name else self.text]
         if self.localisation is not None and not self.signs:
-            lines.append("  no sign was spotted")
+            lines.append(f"  no sign was spotted (E is at most {self.localisation.max():.2f})")
         lines += [
             f"  {s.start:6.2f} - {s.end:5.2f} s  {s.word}  ({s.score:.2f})" for s in self.signs
         ]
@@ -105,6 +105,7 @@ class Translator:
                 precision, or one that needs a library which is not installed; sentences without a
                 word that the model can say.
         """
+        from sign2gpt.model.hub import is_name
         from sign2gpt.model.modeling import Sign2GPTForConditionalGeneration
         from sign2gpt.model.precision import Precision
         from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
@@ -117,10 +118,10 @@ class Translator:
             precision = Precision(precision)
         folder = Path(folder)
         if not (folder / "config.json").is_file():
-            raise UserError(
-                f"There is no trained model in {folder}; `sign2gpt demo` trains one, or name "
-                "another folder with --model."
-            )
+            mend = "`sign2gpt demo` trains one, or name another folder with --model"
+            if not folder.exists() and is_name(str(folder)):
+                mend += f"; `hf download {folder} --local-dir FOLDER` fetches one of the Hub"
+            raise UserError(f"There is no trained model in {folder}; {mend}.")
         model = Sign2GPTForConditionalGeneration.from_pretrained(
             folder, vision=vision, language=language
         )

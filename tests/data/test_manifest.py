@@ -55,7 +55,7 @@ def test_split_is_chosen_and_an_unknown_one_names_those_there(tmp_path: Path) ->
     made = [ClipRow(id=str(i), split=s, text="", path="p") for i, s in enumerate(["x", "y", "x"])]
     write_manifest(tmp_path, made)
     assert [row.id for row in read_manifest(tmp_path, "x")] == ["0", "2"]
-    with pytest.raises(UserError, match=r"'z'.*: x, y\."):
+    with pytest.raises(UserError, match=r"'z', only x, y; prepare"):
         read_manifest(tmp_path, "z")
 
 

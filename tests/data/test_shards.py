@@ -166,7 +166,7 @@ def test_what_is_wrong_is_said_when_the_shards_are_opened(
 
 
 def test_an_unknown_split_is_named_with_the_known_ones(shards: Path) -> None:
-    with pytest.raises(UserError, match="no split 'x'; ask for one of those in it: dev, train"):
+    with pytest.raises(UserError, match="no split 'x', only dev, train; prepare"):
         open_store(shards).rows("x")
 
 

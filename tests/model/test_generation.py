@@ -1,5 +1,6 @@
 """Generation: caching changes nothing, beams share the signs, keys are computed once a clip."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -9,6 +10,7 @@ from transformers import GenerationMixin
 
 from sign2gpt.errors import UserError
 from sign2gpt.model import Sign2GPTForConditionalGeneration
+from sign2gpt.model.kept_tokens import keep_tokens, plain_linear
 from sign2gpt.model.shortlist import Shortlist
 
 
@@ -29,18 +31,49 @@ def test_cache_changes_nothing(beams, model, clips):
 
 @pytest.mark.parametrize("beams", [2, 4, 30])  # 30: twice as many are kept as there are tokens
 @pytest.mark.parametrize("more", [{}, {"length_penalty": 2.0}, {"eos_token_id": [1, 7, 9]}])
-def test_the_best_of_each_beam_hold_the_best_of_all(beams, more, model, clips, monkeypatch):
+@pytest.mark.parametrize("kept", [None, [1, 2, 5, 7, 9, 11, 30]])
+def test_the_best_of_each_beam_hold_the_best_of_all(beams, more, kept, model, clips, monkeypatch):
     frames, num_frames = clips(9, 14)
+    if kept is not None:
+        model = copy.deepcopy(model)
+        keep_tokens(model.decoder, kept, plain_linear)
     given = {"pixel_values": frames, "num_frames": num_frames, "num_beams": beams, "max_length": 14}
     given |= {"num_return_sequences": beams} | more
     seen = []
     listed = Shortlist.of
     monkeypatch.setattr(Shortlist, "of", lambda *args: seen.append(1) or listed(*args))
     ours = model.generate(**given)
-    assert len(seen) > 3
+    assert seen
     plain = GenerationMixin._beam_search
     monkeypatch.setattr(Sign2GPTForConditionalGeneration, "_beam_search", plain)
     assert torch.equal(ours, model.generate(**given))
+
+
+@pytest.mark.parametrize("kept", [[2], [2, 5], [1, 2, 5]])
+def test_a_search_among_hardly_any_tokens_is_the_plain_one(kept, model, clips, monkeypatch):
+    model = copy.deepcopy(model)
+    keep_tokens(model.decoder, kept, plain_linear)
+    given = {"pixel_values": clips(9)[0], "num_beams": 4, "max_length": 9, "eos_token_id": [2, 5]}
+    ours = model.generate(**given)
+    plain = GenerationMixin._beam_search
+    monkeypatch.setattr(Sign2GPTForConditionalGeneration, "_beam_search", plain)
+    assert torch.equal(ours, model.generate(**given))
+
+
+def test_what_else_runs_inside_a_search_is_not_of_it(model, clips):
+    other, checked = copy.deepcopy(model), []
+    given, labels = {"pixel_values": clips(9)[0]}, torch.tensor([[5, 7, 9]])
+    alone = other.generate(**given, num_beams=1, max_length=9)
+    logits = model(**given, labels=labels).logits
+
+    def meanwhile(texts: torch.Tensor, *_: object) -> torch.Tensor:
+        assert torch.equal(other.generate(**given, num_beams=1, max_length=9), alone)
+        torch.testing.assert_close(model(**given, labels=labels).logits, logits)
+        checked.append(len(texts))
+        return torch.zeros(len(texts), dtype=torch.bool)
+
+    model.generate(**given, num_beams=4, max_length=5, stopping_criteria=[meanwhile])
+    assert len(checked) > 1
 
 
 ALL = {"return_dict_in_generate": True, "output_scores": True, "output_logits": True}

@@ -10,6 +10,7 @@ import errno
 import gc
 import signal
 import sys
+from threading import current_thread, main_thread
 
 # In the order in which --help lists them.
 from sign2gpt.cli import training, corpora, use  # isort: skip  # noqa: F401
@@ -28,15 +29,18 @@ def main() -> None:
     # as the process ends a second.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
-    # What a cluster or a container sends first ends a command as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if current_thread() is main_thread():
+        # What a cluster or a container sends first ends a command as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SystemExit as stop:
-        kept = sys.argv[1:2] in (["demo"], ["prepare"], ["train"]) and "--dry-run" not in sys.argv
-        if stop.code == _INTERRUPTED and kept:
-            print("sign2gpt: stopped; the same command goes on from what is kept.", file=sys.stderr)
+        if stop.code == _INTERRUPTED:
+            _say_stopped()
         raise
+    except KeyboardInterrupt:  # before or after the command itself
+        _say_stopped()
+        sys.exit(_INTERRUPTED)
     except UserError as error:
         # From a data worker the sentence comes behind that process's traceback.
         print(f"sign2gpt: {str(error).rpartition('UserError: ')[2].strip()}", file=sys.stderr)
@@ -46,6 +50,12 @@ def main() -> None:
             raise
         print(f"sign2gpt: {sentence}", file=sys.stderr)
         sys.exit(2)
+
+
+def _say_stopped() -> None:
+    kept = sys.argv[1:2] in (["demo"], ["prepare"], ["train"]) and "--dry-run" not in sys.argv
+    more = "; the same command goes on from what is kept" if kept else ""
+    print(f"sign2gpt: stopped{more}.", file=sys.stderr)
 
 
 def _failure_of_the_system(error: Exception) -> str | None:

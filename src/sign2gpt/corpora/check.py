@@ -1,6 +1,7 @@
 """The corpus doctor: what is wrong, or odd, with the sentences and clips of a store."""
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -13,10 +14,12 @@ from typing import Literal
 import numpy as np
 
 from sign2gpt.corpora.corpus import Corpus
+from sign2gpt.corpora.prepare import REPORT_NAME
 from sign2gpt.corpora.readers import CORPORA
 from sign2gpt.data.manifest import ClipRow
-from sign2gpt.data.store import ClipStore, open_store
+from sign2gpt.data.store import ClipStore, FolderStore, open_store
 from sign2gpt.errors import UserError
+from sign2gpt.files import reading
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import read_clip
@@ -77,7 +80,8 @@ def check(
     store = open_store(store, stream=not look_at_clips)
     rows = store.rows()
     findings = [
-        *_sizes(rows), *_known(rows), *_shared_sentences(rows), *_odd_texts(rows),
+        *_left_out(store), *_sizes(rows), *_known(rows), *_shared_sentences(rows),
+        *_odd_texts(rows),
     ]  # fmt: skip
     if look_at_clips:
         findings += _clips(store, rows, workers, progress)
@@ -93,6 +97,20 @@ def _corpora(rows: Sequence[ClipRow]) -> Iterator[tuple[Corpus, list[ClipRow]]]:
     for source, own in by_source.items():
         if source in CORPORA:
             yield CORPORA[source], own
+
+
+def _left_out(store: ClipStore) -> Iterator[Finding]:
+    """Clips of the corpus that could not be prepared: a split may have lost all it had."""
+    report = store.folder / REPORT_NAME if isinstance(store, FolderStore) else None
+    if report is None or not report.is_file():
+        return
+    with reading(report, "delete it, or prepare the store again"):
+        left = json.loads(report.read_text(encoding="utf-8"))["unreadable"]
+        splits = ", ".join(sorted({str(clip["split"]) for clip in left}))
+        clips = [str(clip["id"]) for clip in left]
+    if clips:
+        text = f"{len(clips):,} clips of {splits} could not be prepared ({REPORT_NAME} says why)."
+        yield Finding("warning", text, clips)
 
 
 def _sizes(rows: Sequence[ClipRow]) -> Iterator[Finding]:

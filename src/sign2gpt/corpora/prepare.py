@@ -23,7 +23,7 @@ from sign2gpt.data.manifest import (
     write_manifest,
 )
 from sign2gpt.errors import UserError
-from sign2gpt.files import alone_in, check_output, sha256_of, write_json
+from sign2gpt.files import alone_in, check_output, new_folder, sha256_of, write_json
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import ClipInfo, open_clip, probe_clip
@@ -96,9 +96,9 @@ def prepare(
     """
     chosen = _chosen(clips, limit)
     check_output(store)
-    _claim(store, {"source": source, **settings})
     refusal = f"Another run is preparing {store}; wait for it, or name another store."
-    with alone_in(store, refusal):
+    with new_folder(store), alone_in(store, refusal):
+        _claim(store, {"source": source, **settings})
         return _prepare_chosen(chosen, store, source, settings, workers, progress)
 
 

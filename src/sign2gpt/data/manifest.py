@@ -115,7 +115,8 @@ def of_split(rows: list[ClipRow], split: str | None, manifest: Path | str) -> li
     splits = list(dict.fromkeys(row.split for row in rows))
     if split not in splits:
         raise UserError(
-            f"{manifest} has no split {split!r}; ask for one of those in it: {', '.join(splits)}."
+            f"{manifest} has no split {split!r}, only {', '.join(splits)}; prepare the store "
+            "with it, or ask for another one."
         )
     return [row for row in rows if row.split == split]
 

@@ -27,9 +27,11 @@ PLAIN_MODES = (
     GenerationMode.BEAM_SEARCH,
     GenerationMode.BEAM_SAMPLE,
 )
-# Of the beam search that runs; between the model's forward and the choice of tokens, where
-# transformers hands on scores alone.
-_shortlist: ContextVar[Shortlist | None] = ContextVar("shortlist", default=None)
+# The model whose beam search runs, and its list; between the model's forward and the choice of
+# tokens transformers hands on scores alone.
+_searching: ContextVar[tuple[object, Shortlist | None]] = ContextVar(
+    "searching", default=(None, None)
+)
 
 
 class SignGenerationMixin(GenerationMixin):
@@ -102,26 +104,33 @@ class SignGenerationMixin(GenerationMixin):
         generation_config: GenerationConfig,
         **model_kwargs: Any,
     ) -> Any:
-        """As in transformers; on a CPU among the likeliest tokens alone, where nobody asks for the
-        others' scores."""
+        """As in transformers, but for rounding and what comes first of the same scores; on a CPU
+        among the likeliest tokens alone, where nobody asks for the others' scores."""
         search = generation_config
         every = logits_processor or search.do_sample or search.output_scores or search.output_logits
-        shortlist = None
-        if not every and input_ids.device.type == "cpu":
-            ends = search._eos_token_tensor
-            shortlist = Shortlist(max(2, 1 + (0 if ends is None else len(ends))) * search.num_beams)
-        before = _shortlist.set(shortlist)
+        ends = 0 if search._eos_token_tensor is None else len(search._eos_token_tensor)
+        least = max(2, 1 + ends)  # so many of each beam are kept in all
+        head = self.decoder.head
+        said = len(head.kept) if isinstance(head, KeptHead) else self.config.text_config.vocab_size
+        listed = not every and said >= least and input_ids.device.type == "cpu"
+        before = _searching.set((self, Shortlist(least * search.num_beams) if listed else None))
         try:
             return super()._beam_search(
                 input_ids, logits_processor, stopping_criteria, generation_config, **model_kwargs
             )
         finally:
-            _shortlist.reset(before)
+            _searching.reset(before)
+
+    @property
+    def _shortlist(self) -> Shortlist | None:
+        """The one of this model's search, in this thread."""
+        model, shortlist = _searching.get()
+        return shortlist if model is self else None
 
     def next_token_scores(self, features: Tensor) -> Tensor:
         """The decoder's features (N, L, W) -> logits (N, L, M); inside a beam search that looks at
         the likeliest tokens alone, the shortlist's log-probabilities (N, 1, K + 1)."""
-        shortlist = _shortlist.get()
+        shortlist = self._shortlist
         if shortlist is None:
             return self.decoder.logits(features)
         last, head = features[:, -1], self.decoder.head
@@ -133,7 +142,7 @@ class SignGenerationMixin(GenerationMixin):
         self, accumulated_log_probs: Tensor, **settings: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As in transformers, of (B, F * M); or of (B, F * (K + 1)), the beams' shortlists."""
-        shortlist = _shortlist.get()
+        shortlist = self._shortlist
         if shortlist is None:
             return super()._get_top_k_continuations(accumulated_log_probs, **settings)
         num_beams, end = settings["num_beams"], settings["cur_len"]

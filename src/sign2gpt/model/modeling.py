@@ -156,8 +156,10 @@ class Sign2GPTForConditionalGeneration(Sign2GPTPreTrainedModel, SignGenerationMi
             attention_mask=decoder_attention_mask,
         )
         loss, logits = None, None
-        if labels is None or not self.training:
+        if labels is None:
             logits = self.next_token_scores(features)
+        elif not self.training:
+            logits = self.decoder.logits(features)
         if labels is not None:
             loss = self._loss(features, logits, labels)
         return Seq2SeqLMOutput(

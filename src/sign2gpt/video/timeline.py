@@ -18,6 +18,7 @@ from sign2gpt.video.whole import ends_as_promised
 
 FOLDER_FPS = 25.0
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif"})
 
 Span = tuple[float, float | None]
 """Start and end in seconds from the video's first frame; no end: to the video's own."""
@@ -69,7 +70,9 @@ def images_of(folder: Path) -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
     if not images:
-        raise UserError(f"The folder {folder} holds no images; {HOW_TO_MEND}.")
+        videos = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES]
+        mend = f"name its videos, such as {min(videos)}" if videos else HOW_TO_MEND
+        raise UserError(f"The folder {folder} holds no images; {mend}.")
     if strange := [path for path in images if not path.is_file()]:
         raise UserError(f"The frame {strange[0]} is no file; {HOW_TO_MEND}.")
     return sorted(images, key=_natural)
