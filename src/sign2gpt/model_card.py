@@ -113,7 +113,7 @@ def model_card(
 
 
 def _what(translates: bool, spots: bool) -> str:
-    said = ["what is signed, in a sentence"] if translates else []
+    said = ["the sentence that is signed"] if translates else []
     return " and ".join(said + (["which signs are in it, and where"] if spots else []))
 
 
