@@ -112,6 +112,7 @@ def test_evaluate_prints_scores_and_their_signature(sign2gpt: Run, tmp_path: Pat
     assert "tok:none" in scores["signature"]
     text = sign2gpt(*arguments).stdout
     assert f"{scores['bleu4']:8.2f}" in text and scores["signature"] in text
+    assert text.startswith("2 sentences\n")
 
 
 def test_evaluate_gives_the_reference_scores(sign2gpt: Run, shared_data: Path) -> None:

@@ -85,6 +85,9 @@ def test_any_table(tmp_path: Path) -> None:
     assert (clip.id, clip.text, clip.span) == ("a/b@1-2.5", "Es regnet.", (1.0, 2.5))
     with pytest.raises(UserError, match=r"no column 'split'.*video, satz.*--only-split"):
         list(read_any_table(table, TableColumns(clip="video", text="satz")))
+    for option, names in (("clip", {"text": "satz"}), ("text", {"clip": "video"})):
+        with pytest.raises(UserError, match=rf"no column .*--{option} \(there are video, satz"):
+            list(read_any_table(table, TableColumns(only_split="train", **names)))
     table.write_text("video;satz\n;Es regnet.\n")
     (clip,) = read_any_table(table, TableColumns(clip="video", text="satz", only_split="dev"))
     assert "line 2: nothing stands in the column 'video'" in clip.fault

@@ -175,6 +175,7 @@ def evaluate(
     if as_json:
         print_json(asdict(scores) | ({} if control is None else {"shuffled_bleu4": shuffled_bleu4}))
     else:
+        print(f"{len(said):,} sentences")
         _print_scores(scores, shuffled_bleu4)
 
 

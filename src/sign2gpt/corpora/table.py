@@ -57,10 +57,15 @@ def read_any_table(table: Path, columns: TableColumns) -> Iterator[SourceClip]:
     for option, column in needed.items():
         if not column:
             raise UserError(f"--{option} is empty; name the table's column.")
-    wanted = [columns.clip, columns.text, columns.id, columns.signer]
-    wanted += [columns.start, columns.end, columns.fps]
+    wanted = [columns.id, columns.signer, columns.start, columns.end, columns.fps]
     for where, record in read_records(table, [name for name in wanted if name], filled=False):
         place = f"{table}, {where}"
+        for option in ("clip", "text"):
+            if needed[option] not in record:
+                raise UserError(
+                    f"{place}: no column {needed[option]!r}; name the one that holds it with "
+                    f"--{option} (there are {', '.join(map(str, record))})."
+                )
         if split_column and split_column not in record:
             raise UserError(
                 f"{place}: no column {split_column!r} says which split a clip is of; name it with "
