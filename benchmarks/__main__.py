@@ -103,10 +103,12 @@ def with_tables(page: str) -> str:
 
 def _tables(content: dict[str, Any]) -> str:
     here = content["machine"]
-    chip = here["gpu"] or f"{here['cpu']}, {here['cores']} cores, {here['threads']} threads"
+    bf16 = any("bf16" in name for name in here["instructions"])
+    kind = "with bfloat16" if bf16 else "without bfloat16"
+    chip = here["gpu"] or f"{here['cpu']}, {here['cores']} cores, {kind}"
     lines = [
         f"\n### {chip}\n",
-        f"{' '.join(here['instructions'])}; torch {here['torch']}; matmul "
+        f"{' '.join(here['instructions'])}; {here['threads']} threads; torch {here['torch']}; matmul "
         f"{_rate(content, 'float32')} GFLOP/s in float32, {_rate(content, 'bfloat16')} in "
         f"bfloat16; memory {_rate(content, 'bytes')} GB/s.\n",
     ]
