@@ -108,8 +108,8 @@ def _tables(content: dict[str, Any]) -> str:
     chip = here["gpu"] or f"{here['cpu']}, {here['cores']} cores, {kind}"
     lines = [
         f"\n### {chip}\n",
-        f"{' '.join(here['instructions'])}; {here['threads']} threads; torch {here['torch']}; matmul "
-        f"{_rate(content, 'float32')} GFLOP/s in float32, {_rate(content, 'bfloat16')} in "
+        f"{' '.join(here['instructions'])}; {here['threads']} threads; torch {here['torch']}; "
+        f"matmul {_rate(content, 'float32')} GFLOP/s in float32, {_rate(content, 'bfloat16')} in "
         f"bfloat16; memory {_rate(content, 'bytes')} GB/s.\n",
     ]
     for row, shapes in content["rows"].items():
