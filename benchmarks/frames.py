@@ -99,6 +99,7 @@ def build(
         items=frames,
         unit="frame",
         target=target,
+        memory=adapted > 0,  # without adapters it is the same
     )
 
 

@@ -45,7 +45,6 @@ ONE_CLIP: dict[str, dict[str, Any]] = {
     HELD: {"target": _target(3.2)},
     **({} if IN_BF16 else {"fp32": {"precision": "float32"}}),
     f"{HELD}, {KEPT:,} tokens kept": {"kept": KEPT, "target": _target(5.0)},
-    "int8": {"precision": "int8"},
     f"int8, {KEPT:,} tokens kept": {"precision": "int8", "kept": KEPT, "target": _target(8.0)},
 }
 TOGETHER = set(ONE_CLIP)  # naive is the same code, which takes most of the time

@@ -106,7 +106,7 @@ def build(
         items=clips * tokens,
         unit="token",
         target=target,
-        memory=pieces == 1,
+        memory=pieces == 1 and naive,
         naive_share=TAKEN / pieces if pieces > 1 else 1.0,
     )
 
