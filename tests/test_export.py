@@ -126,6 +126,8 @@ def test_the_card_says_what_the_model_is_and_where_it_comes_from(
     shared = load_recipe(tmp_path / "rain-signs" / "recipe.yaml")
     assert (shared.store, shared.output, shared.pseudo_glosses.vectors) == ("rain", "out", "cc.bin")
     assert "/home" not in (tmp_path / "rain-signs" / "recipe.yaml").read_text()
+    again = export_model(tmp_path / "rain-signs", tmp_path / "again", dtype="bfloat16")
+    assert ModelCard.load(again / "README.md").content == card.content  # licences stay known
     (trained / "trainer_state.json").write_text("{}")
     with pytest.raises(UserError, match=r"trainer_state\.json is damaged"):
         export_model(trained, tmp_path / "other")

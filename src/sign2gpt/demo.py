@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sign2gpt.errors import UserError
-from sign2gpt.files import alone_in, check_output, new_folder, reading, write_json
+from sign2gpt.files import alone_in, check_output, reading, write_json
 from sign2gpt.progress import Advance, add_bar, progress_display
 from sign2gpt.synth import CLIPS
 
@@ -56,7 +56,7 @@ def run_demo(out: Path, seed: int = 0, clips: int = CLIPS, overrides: tuple[str,
     check_output(out)
     _same_settings(out, {"seed": seed, "clips": clips, "overrides": list(overrides)})
     refusal = f"Another demo is running in {out}; wait for it, or name another folder with --out."
-    with new_folder(out), alone_in(out, refusal):
+    with alone_in(out, refusal):
         return _run_demo(out, seed, clips, overrides)
 
 

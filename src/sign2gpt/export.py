@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from sign2gpt.translate import PSEUDO_GLOSSES, RECIPE
 
 if TYPE_CHECKING:
     from sign2gpt.model.checkpoint import Sign2GPTPreTrainedModel
+    from sign2gpt.text.pseudo_gloss import PseudoGlossVocabulary
     from sign2gpt.train.recipe import Recipe
     from sign2gpt.video.processor import Sign2GPTProcessor, SignVideoProcessor
 
@@ -63,15 +63,7 @@ def export_model(
     vocabulary = None
     if model.config.num_pseudo_glosses:
         vocabulary = PseudoGlossVocabulary.load(folder / PSEUDO_GLOSSES)
-    video, sources = getattr(processor, "video_processor", processor), model.frozen_sources
-    card = model_card(
-        out.resolve().name,
-        folder,
-        model.config,
-        video,
-        list(sources.values()),
-        vocabulary and vocabulary.language,
-    )
+    card = _card(folder, out, model, processor, vocabulary)
     if merge:
         merge_vision_adapters(model)
     if dtype is not None:
@@ -85,11 +77,29 @@ def export_model(
             vocabulary.save(unfinished / PSEUDO_GLOSSES)
         if (folder / RECIPE).is_file():
             save_recipe(_shared(load_recipe(folder / RECIPE)), unfinished / RECIPE)
-        if (folder / CARD).is_file():  # of an export, which no longer names what is inside
-            shutil.copyfile(folder / CARD, unfinished / CARD)
-        else:
-            write_whole(unfinished / CARD, card)
+        write_whole(unfinished / CARD, card)
     return out
+
+
+def _card(
+    folder: Path,
+    out: Path,
+    model: Sign2GPTPreTrainedModel,
+    processor: SignVideoProcessor | Sign2GPTProcessor,
+    vocabulary: PseudoGlossVocabulary | None,
+) -> str:
+    """The card that is there, as an exported model no longer names what is inside; else a new one,
+    to be made before anything of the model is merged or forgotten."""
+    if (folder / CARD).is_file():
+        return (folder / CARD).read_text(encoding="utf-8")
+    return model_card(
+        out.resolve().name,
+        folder,
+        model.config,
+        getattr(processor, "video_processor", processor),
+        list(model.frozen_sources.values()),
+        vocabulary and vocabulary.language,
+    )
 
 
 def _shared(recipe: Recipe) -> Recipe:

@@ -62,7 +62,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone_in(folder: Path, refusal: str) -> Iterator[None]:
-    """Make a folder if need be, and keep other processes from writing to it while the block runs.
+    """Make a folder as `new_folder` does, and keep other processes from writing to it while the block runs.
 
     Where the file system has no locks, or takes no files, nobody is kept out.
 
@@ -71,25 +71,30 @@ def alone_in(folder: Path, refusal: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(exist_ok=True)
-    path = folder / LOCK
-    lock = FileLock(path, fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=0)
-        held = path.stat().st_ino
-    except Timeout as error:
-        raise UserError(refusal) from error
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise UserError(f"{path} cannot be locked ({error.strerror}); remove it.") from error
-        held = None
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if held in (None, path.stat().st_ino):  # else the folder has moved, and another is here
-                path.unlink()
-        lock.release()
+    with new_folder(folder):
+        path = folder / LOCK
+        lock = FileLock(path, fallback_to_soft=False)
+        try:
+            lock.acquire(timeout=0)
+            held = path.stat().st_ino
+        except Timeout as error:
+            raise UserError(refusal) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise UserError(
+                    f"{path} cannot be locked ({error.strerror}); remove it."
+                ) from error
+            held = None
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if held in (
+                    None,
+                    path.stat().st_ino,
+                ):  # else the folder has moved, and another is here
+                    path.unlink()
+            lock.release()
 
 
 @contextmanager

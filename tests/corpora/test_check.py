@@ -127,3 +127,15 @@ def test_a_path_that_no_system_takes_is_a_missing_clip(tmp_path: Path) -> None:
     write_manifest(tmp_path, [ClipRow(id="a", split="train", text="x", path="n" * 300)])
     (finding,) = check(tmp_path, workers=1).findings
     assert (finding.level, finding.clips) == ("error", ["a"]) and "missing" in finding.text
+
+
+def test_clips_that_could_not_be_prepared_are_told(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", GOOD, 25)
+    clips = [
+        SourceClip(id=name, split=split, text=f"satz {name}", clip=tmp_path / f"{name}.mp4")
+        for name, split in (("a", "train"), ("b", "test"))
+    ]
+    prepare(clips, tmp_path / "store", "mine", {}, workers=1)
+    (found,) = check(tmp_path / "store", workers=1).findings
+    assert found.level == "warning" and found.clips == ["b"]
+    assert found.text.startswith("1 clips of test could not be prepared")

@@ -23,7 +23,7 @@ from sign2gpt.data.manifest import (
     write_manifest,
 )
 from sign2gpt.errors import UserError
-from sign2gpt.files import alone_in, check_output, new_folder, sha256_of, write_json
+from sign2gpt.files import alone_in, check_output, sha256_of, write_json
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import ClipInfo, open_clip, probe_clip
@@ -97,7 +97,7 @@ def prepare(
     chosen = _chosen(clips, limit)
     check_output(store)
     refusal = f"Another run is preparing {store}; wait for it, or name another store."
-    with new_folder(store), alone_in(store, refusal):
+    with alone_in(store, refusal):
         _claim(store, {"source": source, **settings})
         return _prepare_chosen(chosen, store, source, settings, workers, progress)
 
@@ -199,12 +199,10 @@ def _claim(store: Path, settings: dict[str, Any]) -> None:
                 "give a new folder, or delete that one."
             )
         return
-    there = [path.name for path in store.iterdir()] if store.is_dir() else []
-    if foreign := [name for name in there if not name.startswith(".")]:
+    if foreign := [path.name for path in store.iterdir() if not path.name.startswith(".")]:
         raise UserError(
             f"{store} holds another store or other files ({min(foreign)}); give a new folder."
         )
-    store.mkdir(parents=True, exist_ok=True)
     write_json(noted, settings)
 
 

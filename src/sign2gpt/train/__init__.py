@@ -66,7 +66,7 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
     from transformers import set_seed
     from transformers.utils import logging
 
-    from sign2gpt.files import alone_in, new_folder
+    from sign2gpt.files import alone_in
     from sign2gpt.train.needs import require_files
     from sign2gpt.train.recipe import Stage, seed_of
 
@@ -82,5 +82,5 @@ def run(recipe: Recipe, progress: Advance | None = None) -> Path:
     refusal = (
         f"Another run is training in {output}; wait for it, or give this one another `output`."
     )
-    with new_folder(output), alone_in(output, refusal):
+    with alone_in(output, refusal):
         return stage(recipe, progress)
