@@ -62,7 +62,7 @@ def new_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def alone_in(folder: Path, refusal: str) -> Iterator[None]:
-    """Make a folder as `new_folder` does, and keep other processes from writing to it while the block runs.
+    """As `new_folder`, and other processes are kept from writing to it while the block runs.
 
     Where the file system has no locks, or takes no files, nobody is kept out.
 
@@ -71,9 +71,10 @@ def alone_in(folder: Path, refusal: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    path = folder / LOCK
     with new_folder(folder):
-        path = folder / LOCK
         lock = FileLock(path, fallback_to_soft=False)
+        held = None
         try:
             lock.acquire(timeout=0)
             held = path.stat().st_ino
@@ -81,18 +82,13 @@ def alone_in(folder: Path, refusal: str) -> Iterator[None]:
             raise UserError(refusal) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise UserError(
-                    f"{path} cannot be locked ({error.strerror}); remove it."
-                ) from error
-            held = None
+                reason = error.strerror
+                raise UserError(f"{path} cannot be locked ({reason}); remove it.") from error
         try:
             yield
         finally:
             with suppress(OSError):
-                if held in (
-                    None,
-                    path.stat().st_ino,
-                ):  # else the folder has moved, and another is here
+                if held in (None, path.stat().st_ino):  # not of a folder that was made since
                     path.unlink()
             lock.release()
 
