@@ -85,7 +85,10 @@ def build(
         layer.__class__ = TextbookLayer
 
     def dense() -> tuple[Tensor, ...]:
-        with patch("sign2gpt.model.sign_encoder.dropout", F.dropout):
+        with (
+            patch("sign2gpt.model.sign_encoder.dropout", F.dropout),
+            patch("sign2gpt.model.linear.affine", F.linear),
+        ):
             return step(tokens, textbook)
 
     def in_pieces() -> None:

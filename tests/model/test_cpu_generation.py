@@ -2,6 +2,7 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_weights_published_in_16_bits_are_held_in_16_and_lose_nothing(model):
 
 @pytest.mark.parametrize("rows", [(1,), (4,), (2, 3), (2, 3, 4), (40,)])
 @pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("kind", [FewRowsLinear, HalfLinear])
+@pytest.mark.parametrize("kind", [FewRowsLinear, HalfLinear, partial(PackedLinear, rows=4)])
 def test_products_of_any_rows(kind, biased, rows):
     torch.manual_seed(0)
     weight = torch.randn(24, 16).half().float()
@@ -100,7 +101,7 @@ def test_what_float16_cannot_hold_stays_in_float32(model, no_bfloat16):
         wanted = model(**signs(), decoder_input_ids=TOKENS).logits
         given = laid_out(model, Precision.bfloat16)
         logits = given(**signs(), decoder_input_ids=TOKENS).logits
-    assert sum(isinstance(part, FewRowsLinear) for part in given.modules()) == 1
+    assert sum(isinstance(part, PackedLinear) for part in given.modules()) == 1
     assert (logits - wanted).std() < ERROR[Precision.bfloat16] * wanted.std()
 
 
@@ -244,6 +245,7 @@ def test_the_texts_of_a_clip_share_a_row(model, monkeypatch):
     assert made[0].layers[0].keys.shape[0] == 2  # clips
 
 
+@torch.no_grad()
 def test_kept_tokens_alone_are_said_with_the_same_scores(model):
     wanted = model.generate(**signs(), num_beams=4, max_length=12)
     said = sorted({*wanted.flatten().tolist(), 2})

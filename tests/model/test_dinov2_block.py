@@ -255,7 +255,7 @@ def test_ready_blocks_alone_give_the_same_and_hold_no_weight_twice(tiny_config, 
     frames = clips(11)[0]
     wanted = spatial(frames)
     spatial.reader.keep_ready()
-    assert torch.equal(spatial(frames), wanted)
+    torch.testing.assert_close(spatial(frames), wanted, atol=1e-5, rtol=1e-5)
     blocks = spatial.backbone.encoder.layer
     linears = [part for part in blocks.modules() if isinstance(part, nn.Linear)]
     assert linears and all(part.weight is None for part in linears)

@@ -10,9 +10,9 @@ token and as fast as memory gives it:
 - q, k and v are one product.
 - The gated heads are added before `out`, which is linear and has one adapter for both.
 - The texts of a clip are attended to together (see `beam_cache`).
-- bfloat16 weights are kept in oneDNN's own blocks, 8-bit ones and float16 in FBGEMM's. float16
-  stands for bfloat16 on CPUs that do not multiply in it, and for float32 where a weight loses
-  nothing by it, as the frozen ones of a model that was published in float16 do.
+- bfloat16 and float32 weights are kept in oneDNN's own blocks, 8-bit ones and float16 in FBGEMM's.
+  float16 stands for bfloat16 on CPUs that do not multiply in it, and for float32 where a weight
+  loses nothing by it, as the frozen ones of a model that was published in float16 do.
 
 Shapes: N rows (any leading dimensions), I input width, O output width, R rank, H heads, Dh their
 width, W language model's width.
@@ -212,14 +212,16 @@ def lay_out(
     """
     make = {Precision.int8: Int8Linear, Precision.bfloat16: _in_16_bits}.get(precision, _exact)
     head = decoder.language_model.get_output_embeddings()
-    if kept_tokens is not None:
-        keep_tokens(decoder, kept_tokens, make)
-    else:
-        decoder.head = make(head.weight, head.bias)
     embedding = decoder.language_model.get_input_embeddings()
     tied, table = head.weight is embedding.weight, embedding.weight
     halved = table.dtype == torch.float32 and HalfLinear.possible(table)
     halved = halved and (precision is not Precision.float32 or HalfLinear.exact(table))
+    if kept_tokens is not None:
+        keep_tokens(decoder, kept_tokens, make)
+    elif tied and table.dtype == torch.float32 and not halved and precision is not Precision.int8:
+        decoder.head = FewRowsLinear(head.weight, head.bias)  # as it stands: a copy is large
+    else:
+        decoder.head = make(head.weight, head.bias)
     if halved:
         decoder.language_model.set_input_embeddings(HalfEmbedding(embedding))
     if halved or not tied:
@@ -250,14 +252,17 @@ def _attend_clipwise(decoder: GatedDecoder) -> None:
 
 
 def _in_16_bits(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    if PackedLinear.possible(weight):
-        return PackedLinear(weight, bias, rows=4)
-    if weight.dtype == torch.float32:
-        return (HalfLinear if HalfLinear.possible(weight) else FewRowsLinear)(weight, bias)
-    return plain_linear(weight, bias)
+    if weight.dtype == torch.float32 and HalfLinear.possible(weight):
+        return HalfLinear(weight, bias)
+    return _as_it_is(weight, bias)
 
 
 def _exact(weight: Tensor, bias: Tensor | None) -> nn.Module:
-    if weight.dtype != torch.float32:
-        return _in_16_bits(weight, bias)
-    return (_in_16_bits if HalfLinear.exact(weight) else FewRowsLinear)(weight, bias)
+    fits = weight.dtype == torch.float32 and HalfLinear.exact(weight)
+    return (_in_16_bits if fits else _as_it_is)(weight, bias)
+
+
+def _as_it_is(weight: Tensor, bias: Tensor | None) -> nn.Module:
+    if PackedLinear.possible(weight):
+        return PackedLinear(weight, bias, rows=4)
+    return plain_linear(weight, bias)

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sign2gpt.model.dropout import dropout
+from sign2gpt.model.linear import affine
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
@@ -210,7 +211,7 @@ class ReadyLinear:
         if self.packed is not None:
             return self.packed(inputs)
         if not self.sharing:
-            return F.linear(inputs, self.weight, self.bias)
+            return affine(inputs, self.weight, self.bias)
         start, parts = 0, []
         for pairs in self.sharing:
             rows = slice(start, start + sum(len(adapter.lora_b) for adapter, _ in pairs))
@@ -229,10 +230,10 @@ class ReadyLinear:
             [adapter.lora_b * _column(factor) * adapter.scale for adapter, factor in pairs]
         ).to(self.dtype)
         if not first.drops and inputs.shape[:-1].numel() >= len(weight):
-            return F.linear(inputs, weight + up @ down, bias)
+            return affine(inputs, weight + up @ down, bias)
         flat = inputs.flatten(0, -2)  # of a view, `addmm_` would copy the gradient
         narrow = F.linear(dropout(flat, first.dropout, first.training), down)
-        product = F.linear(flat, weight, bias).addmm_(narrow, up.T)
+        product = affine(flat, weight, bias).addmm_(narrow, up.T)
         return product.unflatten(0, inputs.shape[:-1])
 
 

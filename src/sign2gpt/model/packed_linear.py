@@ -1,4 +1,4 @@
-"""A frozen linear layer in oneDNN's own blocks, for a CPU that multiplies in bfloat16.
+"""A frozen linear layer in oneDNN's own blocks, on a CPU.
 
 Shapes: N rows (any leading dimensions), I input width, O output width.
 """
@@ -10,21 +10,23 @@ from sign2gpt.errors import UserError
 
 
 class PackedLinear(nn.Module):
-    """x W^T + b in bfloat16, W (O, I) in the blocks that oneDNN multiplies about `rows` rows by."""
+    """x W^T + b with W (O, I) in the blocks that oneDNN multiplies about `rows` rows by."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, rows: int):
         super().__init__()
+        self.dtype = weight.dtype
         # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
         self._packed = (torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows),)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     @staticmethod
     def possible(weight: Tensor) -> bool:
-        """Whether it is a bfloat16 weight on a CPU that multiplies in that, through oneDNN."""
-        if weight.device.type != "cpu" or weight.dtype != torch.bfloat16:
+        """Whether it is a float32 weight on a CPU, or a bfloat16 one on one that multiplies in
+        that, and torch has oneDNN."""
+        if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
             return False
-        onednn = torch.backends.mkldnn.is_available()
-        return onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        bfloat16 = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return bfloat16 or weight.dtype == torch.float32
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, I) -> (N, O).
@@ -37,9 +39,10 @@ class PackedLinear(nn.Module):
                 "A model that is made ready for translation gives no gradients; load it with "
                 "Sign2GPTForConditionalGeneration.from_pretrained."
             )
-        return torch.ops.mkldnn._linear_pointwise(
-            inputs, self._packed[0], self.bias, "none", [], ""
+        product = torch.ops.mkldnn._linear_pointwise(
+            inputs.to(self.dtype), self._packed[0], self.bias, "none", [], ""
         )
+        return product.to(inputs.dtype)
 
     def __deepcopy__(self, memo: object) -> "PackedLinear":
         """Itself, as it never changes; torch cannot copy oneDNN's layout."""
