@@ -204,7 +204,8 @@ def lay_out(
     Args:
         decoder: on the CPU, in `wide_dtype`.
         precision: of the blocks' and the head's weights; all else keeps its dtype, but for a
-            float32 embedding, which is held in 16 bits unless it would lose by it in float32.
+            float32 embedding, which is held in 16 bits unless it would lose by it in float32. With
+            int8 all else becomes float32, which a product of 8 bits takes and gives.
         kept_tokens: ids of the only tokens to be said (see `keep_tokens`); None = all.
 
     Raises:
@@ -214,8 +215,11 @@ def lay_out(
     head = decoder.language_model.get_output_embeddings()
     embedding = decoder.language_model.get_input_embeddings()
     tied, table = head.weight is embedding.weight, embedding.weight
-    halved = table.dtype == torch.float32 and HalfLinear.possible(table)
-    halved = halved and (precision is not Precision.float32 or HalfLinear.exact(table))
+    if table.dtype == torch.float32:
+        halved = HalfLinear.possible(table)
+        halved = halved and (precision is not Precision.float32 or HalfLinear.exact(table))
+    else:
+        halved = precision is Precision.int8  # it is already, but its rows become wide
     if kept_tokens is not None:
         keep_tokens(decoder, kept_tokens, make)
     elif tied and table.dtype == torch.float32 and not halved and precision is not Precision.int8:
@@ -233,6 +237,8 @@ def lay_out(
             for name, child in list(parent.named_children()):
                 if type(child) is nn.Linear:
                     setattr(parent, name, make(child.weight, child.bias))
+    if precision is Precision.int8:
+        decoder.float()
 
 
 def _attend_clipwise(decoder: GatedDecoder) -> None:

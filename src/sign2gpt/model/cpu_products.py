@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+_TINY = torch.tensor(1e-14)  # beside which a row of zeros has a size
 _ROWS = 4096  # of a weight, at once: a large head has no room for a second copy in float32
 
 
@@ -93,35 +94,40 @@ class Int8Linear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, I) -> (N, O)."""
-        rows = inputs.flatten(0, -2).float()
-        size = rows.abs().amax(-1, keepdim=True).clamp_(1e-12).div_(63)
-        whole = rows.div(size)  # -63 to 63
-        high = whole.round()
-        low = whole.sub_(high).mul_(126)  # the rest, from -0.5 to 0.5, in as many steps
+        rows = inputs.float()
+        size = torch.add(_TINY, rows.abs().amax(-1, keepdim=True), alpha=1 / 63)
+        both = rows.new_empty(2, *rows.shape)
+        high, low = both.unbind()
+        torch.div(rows, size, out=low)  # -63 to 63
+        torch.round(low, out=high)
+        low.sub_(high).mul_(126)  # the rest, from -0.5 to 0.5, in as many steps
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            torch.cat([high, low]), 1.0, 64, self._packed[0]
+            both, 1.0, 64, self._packed[0]
         )
-        product = torch.add(*product.chunk(2), alpha=1 / 126)
-        if self.bias is None:
-            product = product.mul_(size)
-        else:
-            product = torch.addcmul(self.bias, product, size)
-        return product.to(inputs.dtype).unflatten(0, inputs.shape[:-1])
+        high, low = product.unbind()
+        high.add_(low, alpha=1 / 126)
+        product = high.mul_(size) if self.bias is None else torch.addcmul(self.bias, high, size)
+        return product.to(inputs.dtype)
 
 
 class HalfEmbedding(nn.Module):
-    """An embedding of any kind with its table (M, W) in float16; rows are made wide when read."""
+    """An embedding of any kind with its table (M, W) in 16 bits; rows are made wide when read.
+
+    A table in float32 becomes one in float16, others stay as they are.
+    """
 
     def __init__(self, embedding: nn.Module):
         super().__init__()
         self.embedding = embedding
-        self.table = nn.Parameter(embedding.weight.half(), requires_grad=False)
+        table = embedding.weight.detach()
+        # No parameter: it stays as it is when all others become wide.
+        self._table = (table.half() if table.dtype == torch.float32 else table,)
         embedding.register_parameter("weight", None)
         embedding.padding_idx = None  # of the whole table; it is for gradients alone
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(*) -> (*, W) float32."""
-        rows = {"weight": F.embedding(tokens.flatten(), self.table).float()}
+        rows = {"weight": F.embedding(tokens.flatten(), self._table[0]).float()}
         numbers = torch.arange(tokens.numel(), device=tokens.device)
         return functional_call(self.embedding, rows, (numbers.view(tokens.shape),))
 
