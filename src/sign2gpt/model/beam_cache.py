@@ -49,7 +49,7 @@ class BeamLayer(DynamicLayer):
                 wide[:, :, :begin] = narrow[:, :, :begin]
         for room, states in ((self.keys, key_states), (self.values, value_states)):
             theirs = states.view(self.clips, each, heads, new, width).transpose(1, 2)
-            room[:, :, begin:end] = theirs.flatten(2, 3)
+            room[:, :, begin:end].unflatten(2, (each, new)).copy_(theirs)
         self.tokens += new
         self.filled = end
         return self.keys[:, :, :end], self.values[:, :, :end]

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
 from transformers.masking_utils import eager_mask
-from transformers.models.xglm.modeling_xglm import XGLMAttention
+from transformers.models.xglm.modeling_xglm import XGLMAttention, XGLMDecoderLayer
 
 from sign2gpt.model.cpu_products import FewRowsLinear, HalfEmbedding, HalfLinear, Int8Linear
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, attend
@@ -75,27 +75,6 @@ class SummedOut(nn.Module):
         return self.product(heads if gated is None else heads + gated)
 
 
-class ClipwiseXGLMAttention(XGLMAttention):
-    """XGLM's attention by `attend`, for generation alone: transformers has it step by step, in
-    three times as many operations."""
-
-    def forward(
-        self,
-        hidden_states: Tensor,
-        cache: Cache | None = None,
-        attention_mask: Tensor | None = None,
-        **kwargs: Any,
-    ) -> tuple[Tensor, None]:
-        query, key, value = (
-            project(hidden_states).unflatten(-1, (self.num_heads, -1))
-            for project in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        key, value = key.transpose(1, 2), value.transpose(1, 2)
-        if cache is not None:
-            key, value = cache.update(key, value, self.layer_idx)
-        return self.out_proj(attend(query, key, value, attention_mask)), None
-
-
 def _clipwise_attention(
     module: nn.Module,
     query: Tensor,
@@ -123,7 +102,7 @@ AttentionMaskInterface.register(CLIPWISE, eager_mask)
 
 
 class LaidOutAttention(GatedSelfAttention):
-    """`GatedSelfAttention` with each weight read once, for generation alone."""
+    """`GatedSelfAttention` with each weight read once, for a few rows, without gradients."""
 
     def __init__(self, gated: GatedSelfAttention, make: MakeLinear):
         nn.Module.__init__(self)
@@ -141,10 +120,30 @@ class LaidOutAttention(GatedSelfAttention):
         self.product = make(
             torch.cat([linear.weight for linear in merged]), torch.cat(biases) if biases else None
         )
-        for name in cross:
-            setattr(self.attention, f"{name}_proj", Computed(name))
         out = getattr(self.attention, self.out_name).merged()
-        setattr(self.attention, self.out_name, SummedOut(make(out.weight, out.bias)))
+        self.out = make(out.weight, out.bias)
+        for name in (*(f"{name}_proj" for name in cross), self.out_name):
+            setattr(self.attention, name, None)
+
+    def _gated_heads(self, hidden_states: Tensor, query: Tensor, memory: SignMemory) -> Tensor:
+        crossing = self._split(self.differences["q"](hidden_states, query), "q")
+        return self._attend_to_signs(crossing, memory)
+
+    def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        _, key, value = self.product(normed).split(self.widths, dim=-1)
+        keys = self._split(self.differences["k"](normed, key), "k")
+        values = self._split(self.differences["v"](normed, value), "v")
+        return keys.transpose(1, 2), values.transpose(1, 2)
+
+
+class LaidOutLlamaAttention(LaidOutAttention):
+    """Around the attention of a model of the Llama family, which does the rest."""
+
+    def __init__(self, gated: GatedSelfAttention, make: MakeLinear):
+        super().__init__(gated, make)
+        for name in ("q", "k", "v"):
+            setattr(self.attention, f"{name}_proj", Computed(name))
+        setattr(self.attention, self.out_name, SummedOut(self.out))
 
     def forward(
         self,
@@ -153,20 +152,50 @@ class LaidOutAttention(GatedSelfAttention):
         sign_memory: SignMemory | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, ...]:
-        """As in `GatedSelfAttention`, for a few rows, without gradients."""
+        """As in `GatedSelfAttention`."""
         query, key, value = self.product(hidden_states).split(self.widths, dim=-1)
         ahead = {"q": query, "k": key, "v": value}
         if sign_memory is not None:
-            crossing = self._split(self.differences["q"](hidden_states, query), "q")
-            ahead["gated"] = self._attend_to_signs(crossing, sign_memory)
+            ahead["gated"] = self._gated_heads(hidden_states, query, sign_memory)
         _ahead.values = ahead
         return self.attention(hidden_states, *args, **kwargs)
 
-    def _signs(self, normed: Tensor) -> tuple[Tensor, Tensor]:
-        _, key, value = self.product(normed).split(self.widths, dim=-1)
-        keys = self._split(self.differences["k"](normed, key), "k")
-        values = self._split(self.differences["v"](normed, value), "v")
-        return keys.transpose(1, 2), values.transpose(1, 2)
+
+class LaidOutXGLMAttention(LaidOutAttention):
+    """With XGLM's attention, which transformers has step by step, in three times as many
+    operations."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        cache: Cache | None = None,
+        sign_memory: SignMemory | None = None,
+        **kwargs: Any,
+    ) -> tuple[Tensor, None]:
+        """As in `GatedSelfAttention`."""
+        query, key, value = self.product(hidden_states).split(self.widths, dim=-1)
+        keys = self._split(key, "k").transpose(1, 2)
+        values = self._split(value, "v").transpose(1, 2)
+        if cache is not None:
+            keys, values = cache.update(keys, values, self.index)
+        heads = attend(self._split(query, "q"), keys, values, attention_mask)
+        if sign_memory is not None:
+            heads = heads + self._gated_heads(hidden_states, query, sign_memory)
+        return self.out(heads), None
+
+
+class LaidOutXGLMLayer(XGLMDecoderLayer):
+    """A layer without what is for training alone."""
+
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """(N, L, W) -> (N, L, W)."""
+        normed = self.self_attn_layer_norm(hidden_states)
+        hidden_states = hidden_states + self.self_attn(normed, attention_mask, **kwargs)[0]
+        hidden = self.activation_fn(self.fc1(self.final_layer_norm(hidden_states)))
+        return hidden_states + self.fc2(hidden)
 
 
 class AdapterDifference(nn.Module):
@@ -232,7 +261,11 @@ def lay_out(
         head.register_parameter("weight", None)  # nobody reads the whole head any more
     _attend_clipwise(decoder)
     for layer in decoder.language_model.base_model.layers:
-        layer.self_attn = LaidOutAttention(layer.self_attn, make)
+        if type(layer) is XGLMDecoderLayer:
+            layer.__class__ = LaidOutXGLMLayer
+            layer.self_attn = LaidOutXGLMAttention(layer.self_attn, make)
+        else:
+            layer.self_attn = LaidOutLlamaAttention(layer.self_attn, make)
         for parent in list(layer.modules()):
             for name, child in list(parent.named_children()):
                 if type(child) is nn.Linear:
@@ -244,15 +277,11 @@ def lay_out(
 def _attend_clipwise(decoder: GatedDecoder) -> None:
     """Let self-attention take the texts of a clip together, where nothing of its own forbids it."""
     language_model = decoder.language_model
-    attentions = [gated.attention for gated in decoder.gates]
-    if isinstance(attentions[0], XGLMAttention):
-        for attention in attentions:
-            attention.__class__ = ClipwiseXGLMAttention
-    elif hasattr(attentions[0], "sinks") or getattr(
-        language_model.config, "attn_logit_softcapping", None
-    ):
-        return
-    else:
+    attention = decoder.gates[0].attention
+    if not isinstance(attention, XGLMAttention):
+        capped = getattr(language_model.config, "attn_logit_softcapping", None)
+        if hasattr(attention, "sinks") or capped:
+            return
         language_model.set_attn_implementation(CLIPWISE)
     decoder.attends_clipwise = True
 
