@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROWS
-from benchmarks.harness import machine, measure, measure_rates, the_device, the_dtype
+from benchmarks.harness import apart, machine, measure, measure_rates, the_device, the_dtype
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -43,7 +43,7 @@ def main() -> None:
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.7:
         print(f"This machine is busy (load {os.getloadavg()[0]:.1f}): where others use its cores, "
               "threads wait for each other, and ratios mean little.", flush=True)  # fmt: skip
-    here, rates = machine(), measure_rates(the_device())
+    here, rates = machine(), apart(measure_rates, the_device())
     print(json.dumps({"machine": here, "rates": rates}))
     print(_cells("row", *HEADS))
     rows: dict[str, Any] = {}

@@ -65,6 +65,7 @@ class Case:
     ready: Callable[[], Any] = lambda: None  # makes what both need before any time is taken
     tolerance: float = 1e-5  # absolute and relative, of fast's values against naive's
     memory: bool = True  # measure extra memory too
+    warm: bool = False  # leave the first round out, however long it takes
     naive_share: float = 1.0  # of the work that fast does; naive's time is taken for all of it
 
 
@@ -120,20 +121,23 @@ def measure_rates(device: torch.device) -> dict[str, float]:
 
 
 def measure_rounds(
-    variants: dict[str, Callable[[], Any]], budget: float = 6.0, most: int = 31
+    variants: dict[str, Callable[[], Any]],
+    budget: float = 6.0,
+    most: int = 31,
+    warm: bool = False,
 ) -> dict[str, list[float]]:
     """Seconds of each variant, taken in turns until `budget` seconds are spent, at least 3 times
     where there is more than one, or twice where a round takes over `LONG` seconds.
 
     The order within a round alternates. The first round warms up and is not counted, unless it
-    alone takes longer than the budget: then what is made ready is a small part of it.
+    alone takes longer than the budget (unless `warm`): then what is made ready is a small part.
     """
     taken: dict[str, list[float]] = {name: [] for name in variants}
     start = time.perf_counter()
     first = {name: [seconds(call)] for name, call in variants.items()}
     round_takes = time.perf_counter() - start
     least = 1 if len(variants) == 1 else 2 if round_takes > LONG else 3
-    if round_takes > budget:
+    if round_takes > budget and not warm:
         taken = first
     else:
         start = time.perf_counter()
@@ -148,11 +152,22 @@ def measure_rounds(
 def measure(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[str, dict[str, Any]]:
     """Everything about one shape of a row, or about several that have the same naive and are timed
     in the same rounds, ready for JSON."""
-    threads = torch.get_num_threads()
-    try:
-        return _measured(row, names, rates)
-    finally:
-        torch.set_num_threads(threads)  # a row may want one alone
+    found = apart(_measured, row, names, rates)
+    for name, shape in found.items():
+        for variant in shape.pop("variants"):
+            shape[f"{variant}_bytes"] = _in_fresh_process(row, name, variant)
+    return found
+
+
+def apart(call: Callable[..., Any], *given: Any) -> Any:
+    """What a call returns that runs in a process of its own: the memory that earlier work took and
+    gave back changes how long an allocation takes.
+
+    A fork, where no driver forbids it: this process has imported everything, and started no thread.
+    """
+    context = get_context("spawn" if torch.cuda.is_available() else "fork")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(call, *given).result()
 
 
 def _measured(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[str, dict[str, Any]]:
@@ -168,13 +183,12 @@ def _measured(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[s
         variants[name] = case.fast
         if callable(case.floor):
             variants["floor"] = case.floor
-    taken = measure_rounds(variants)
-    del variants, case
-    return {name: _described(row, name, cases.pop(name), taken, rates) for name in names}
+    taken = measure_rounds(variants, warm=any(case.warm for case in cases.values()))
+    return {name: _described(name, case, taken, rates) for name, case in cases.items()}
 
 
 def _described(
-    row: str, name: str, case: Case, taken: dict[str, list[float]], rates: dict[str, float]
+    name: str, case: Case, taken: dict[str, list[float]], rates: dict[str, float]
 ) -> dict[str, Any]:
     fast = median(taken[name])
     if callable(case.floor):
@@ -198,12 +212,8 @@ def _described(
         ratios = [n / f for n, f in zip(naive, taken[name], strict=True)]
         found["speed"] = median(ratios)
         found["speed_range"] = [min(ratios), max(ratios)]
-    if case.memory:
-        variants = [variant for variant in ("fast", "naive") if getattr(case, variant)]
-        del case
-        for variant in variants:
-            found[f"{variant}_bytes"] = _in_fresh_process(row, name, variant)
-    return found
+    given = [variant for variant in ("fast", "naive") if getattr(case, variant)]
+    return found | {"variants": given if case.memory else []}
 
 
 def extra_memory(row: str, name: str, variant: str) -> int:

@@ -32,7 +32,6 @@ SHAPES = {
     "T=512, fp32": _shape(512),
     "T=2,048, fp32": _shape(2048, target=Target(speed=4.0, memory=0.25)),
     "T=128, bf16": _shape(128, "bfloat16"),
-    "T=2,048, bf16": _shape(2048, "bfloat16"),
     "T=16,384, B=1, fp32; naive: 64 times T=256": _shape(
         16384, clips=1, pieces=64, target=Target(speed=1 / 1.3)
     ),

@@ -62,6 +62,12 @@ def test_a_long_round_is_taken_twice_and_counts_from_the_first(monkeypatch):
     assert len(calls) == 2
 
 
+def test_a_round_that_warms_up_is_not_counted_where_it_matters():
+    calls = []
+    taken = harness.measure_rounds({"a": lambda: calls.append("a")}, budget=0.0, warm=True)
+    assert (len(taken["a"]), len(calls)) == (1, 2)
+
+
 def test_shapes_with_the_same_naive_are_timed_in_the_same_rounds(monkeypatch):
     calls = []
 
@@ -76,6 +82,7 @@ def test_shapes_with_the_same_naive_are_timed_in_the_same_rounds(monkeypatch):
     row = import_module("benchmarks.generation")
     monkeypatch.setattr(row, "SHAPES", {"a": {"name": "a"}, "b": {"name": "b"}})
     monkeypatch.setattr(row, "build", lambda device, name: case(name))
+    monkeypatch.setattr(harness, "apart", lambda call, *given: call(*given))
     found = harness.measure("generation", ["a", "b"], {"float32": 1.0, "bytes": 1.0})
     assert list(found) == ["a", "b"] and all(one["speed"] > 0 for one in found.values())
     assert main.groups(["x", "a", "y", "b"], {"a", "b"}) == [["a", "b"], ["x"], ["y"]]
