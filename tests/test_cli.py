@@ -137,6 +137,9 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
     one.write_text("eins\n", encoding="utf-8")
     evaluate = ("evaluate", "--references", lines, "--hypotheses")
     ends_in_one_sentence(sign2gpt(*evaluate, one), "1 hypotheses", "2 references")
+    for option, value in (("--split", "dev"), ("--beams", 4), ("--only-tokens-of", lines)):
+        refused = sign2gpt(*evaluate, lines, option, value)
+        ends_in_one_sentence(refused, option, "leave it out")
     ends_in_one_sentence(sign2gpt(*evaluate, tmp_path / "absent"), "absent")
     for option in ("--out", "--vision", "--language", "--precision", "--only-tokens-of"):
         unused = (option, "int8" if option == "--precision" else tmp_path)

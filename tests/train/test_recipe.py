@@ -100,6 +100,8 @@ def test_no_is_a_word_where_one_is_asked_for() -> None:
 def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no recipe nowhere"):
         load_recipe("nowhere")
+    with pytest.raises(UserError, match=r"demo/pretrian; did you mean demo/pretrain\?$"):
+        load_recipe("demo/pretrian")
     broken = tmp_path / "broken.yaml"
     broken.write_text("stage: [pretrain\n")
     with pytest.raises(UserError, match="not readable YAML: line 2"):

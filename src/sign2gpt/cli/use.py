@@ -95,6 +95,7 @@ def translate(
 
 @app.command(rich_help_panel=USE)
 def evaluate(
+    context: typer.Context,
     hypotheses: Annotated[
         Path | None, typer.Option(help="One generated sentence a line; with --references.")
     ] = None,
@@ -138,15 +139,11 @@ def evaluate(
     from sign2gpt.metrics import bleu_rouge, read_lines, spaced_characters
 
     if hypotheses and references and not (model or store):
-        of_a_model = {
-            "--out": out,
-            "--vision": vision,
-            "--language": language,
-            "--precision": precision,
-            "--only-tokens-of": only_tokens_of,
-        }
-        if unused := [option for option, value in of_a_model.items() if value is not None]:
-            raise UserError(f"{unused[0]} is for the sentences of a --model; leave it out.")
+        of_a_model = "split beams out vision language precision only_tokens_of".split()
+        for name in of_a_model:
+            if context.get_parameter_source(name).name != "DEFAULT":
+                option = "--" + name.replace("_", "-")
+                raise UserError(f"{option} is for the sentences of a --model; leave it out.")
         said, meant, control = read_lines(hypotheses), read_lines(references), None
         if blank := next((n for n, text in enumerate(meant, 1) if not text.strip()), None):
             raise UserError(

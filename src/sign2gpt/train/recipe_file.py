@@ -27,10 +27,8 @@ def find_recipe(name: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     near = difflib.get_close_matches(str(name), shipped_recipes(), n=1)
-    hint = f"did you mean {near[0]}? The" if near else "the"
-    raise UserError(
-        f"There is no recipe {name}; {hint} shipped ones are {', '.join(shipped_recipes())}."
-    )
+    hint = f"did you mean {near[0]}?" if near else f"shipped are {', '.join(shipped_recipes())}."
+    raise UserError(f"There is no recipe {name}; {hint}")
 
 
 def shipped_recipes() -> list[str]:
