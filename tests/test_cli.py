@@ -137,6 +137,10 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
     one.write_text("eins\n", encoding="utf-8")
     evaluate = ("evaluate", "--references", lines, "--hypotheses")
     ends_in_one_sentence(sign2gpt(*evaluate, one), "1 hypotheses", "2 references")
+    own = tmp_path / "own.csv"
+    own.touch()
+    ends_in_one_sentence(sign2gpt("prepare", own, tmp_path / "out"), "prepare table", "own.csv OUT")
+    ends_in_one_sentence(sign2gpt("prepare", "foo", own, tmp_path / "out"), "openasl or table")
     for option, value in (("--split", "dev"), ("--beams", 4), ("--only-tokens-of", lines)):
         refused = sign2gpt(*evaluate, lines, option, value)
         ends_in_one_sentence(refused, option, "leave it out")

@@ -56,11 +56,26 @@ def synth(
     print(f"The corpus is in {store}.")
 
 
+def _known_corpus(name: str) -> str:
+    from sign2gpt.corpora.readers import CORPORA as KNOWN
+
+    if name == "table" or name in KNOWN:
+        return name
+    mend = f"give one of {', '.join(KNOWN)} or table"
+    if Path(name).is_file():
+        mend = f"a table of your own is read by `sign2gpt prepare table {name} OUT`"
+    raise UserError(f"There is no reader for the corpus {name!r}; {mend}.")
+
+
 @app.command(rich_help_panel=CORPORA)
 def prepare(
     corpus: Annotated[
         str,
-        typer.Argument(help="phoenix14t, csl-daily, how2sign, openasl or table.", metavar="CORPUS"),
+        typer.Argument(
+            help="phoenix14t, csl-daily, how2sign, openasl or table.",
+            metavar="CORPUS",
+            parser=_known_corpus,
+        ),
     ],
     source: Annotated[
         Path, typer.Argument(help="The corpus's folder as it is downloaded; for `table`, a table.")
@@ -160,11 +175,6 @@ def _source_clips(
     if corpus == "table":
         settings |= {name: str(value) for name, value in asdict(columns).items() if value}
         return read_any_table(source, columns), settings
-    if corpus not in KNOWN:
-        raise UserError(
-            f"There is no reader for the corpus {corpus!r}; give one of {', '.join(KNOWN)}, or "
-            "table."
-        )
     if not source.is_dir():
         raise UserError(f"There is no folder {source}; give the folder of {corpus}.")
     return KNOWN[corpus].read(source), settings
