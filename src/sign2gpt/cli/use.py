@@ -139,7 +139,7 @@ def evaluate(
     from sign2gpt.metrics import bleu_rouge, read_lines, spaced_characters
 
     if hypotheses and references and not (model or store):
-        of_a_model = "split beams out vision language precision only_tokens_of".split()
+        of_a_model = ["split", "beams", "out", "vision", "language", "precision", "only_tokens_of"]
         for name in of_a_model:
             if context.get_parameter_source(name).name != "DEFAULT":
                 option = "--" + name.replace("_", "-")
