@@ -19,5 +19,5 @@ ROWS = (
     "generation",
     "input_pipeline",
     "stored_features",
-    "training_step",  # last, as its setting of malloc outlives it
+    "training_step",
 )

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from benchmarks import ROWS
-from sign2gpt.model.linear import affine
+from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import fast_bf16
 
 STATUS = Path("/proc/self/status")
@@ -111,8 +111,12 @@ def measure_rates(device: torch.device) -> dict[str, float]:
         if dtype == torch.bfloat16 and not fast_bf16(device):
             size = 256  # a hundredth as fast
         left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        # By the library that torch takes, or by the one that large layers are given to.
-        quickest = min(_best(product, left, right) for product in (torch.mm, affine))
+        quickest = _best(torch.mm, left, right)
+        if PackedLinear.possible(right):  # by another library, or in another layout
+            packed = PackedLinear(right, None, size)
+            quickest = min(
+                quickest, _best(lambda rows, _, packed=packed: packed(rows), left, right)
+            )
         rates[str(dtype).removeprefix("torch.")] = 2 * size**3 / quickest
     source = torch.ones(2**28, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)

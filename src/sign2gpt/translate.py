@@ -94,7 +94,7 @@ class Translator:
             vision: where its frozen vision model lies now, if not where the model says.
             language: the same for the frozen language model.
             precision: of the weights; int8 and nf4 of the language model's blocks alone, the rest
-                is bfloat16 then (float32 with int8 on a CPU that does not multiply in bfloat16).
+                is bfloat16 then (with int8 on a CPU float32, but for vision where that is faster).
                 None = as in training, where the recipe had a language_precision, else as they
                 were saved.
             sentences: the model may use only tokens that these hold, such as those of the train

@@ -1,6 +1,7 @@
 """A decoder laid out for generation on a CPU says the same; in fewer bits, nearly the same."""
 
 import copy
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -173,6 +174,20 @@ def test_sums_of_8_bit_products_do_not_overflow(width):
 
 
 @pytest.mark.skipif(not Int8Linear.possible(), reason="this torch does not multiply in 8 bits")
+def test_a_row_of_zeros_gives_the_bias():
+    bias = torch.randn(3)
+    given = Int8Linear(torch.randn(3, 16), bias)(torch.zeros(2, 16))
+    assert torch.equal(given, bias.expand(2, 3))
+
+
+def test_a_bias_of_any_layout():
+    weight, bias = torch.randn(24, 16), torch.randn(48)[::2]
+    inputs = torch.randn(4, 16)
+    wanted = torch.nn.functional.linear(inputs, weight, bias)
+    torch.testing.assert_close(PackedLinear(weight, bias, rows=4)(inputs), wanted)
+
+
+@pytest.mark.skipif(not Int8Linear.possible(), reason="this torch does not multiply in 8 bits")
 def test_a_feature_far_larger_than_the_rest_leaves_them_their_digits():
     torch.manual_seed(0)
     weight, inputs = torch.randn(64, 256), torch.randn(5, 256)
@@ -263,6 +278,48 @@ def test_tokens_outside_the_vocabulary_are_refused(model):
     for wrong in ([], [50], [-1, 3]):
         with pytest.raises(UserError, match="0 to 49"):
             lay_out(model.decoder, kept_tokens=wrong)
+
+
+@torch.no_grad()
+def test_tables_in_16_bits_stay_so_where_all_else_becomes_wide(model):
+    given = laid_out(model.bfloat16(), Precision.int8)
+    embedding = given.get_input_embeddings()
+    assert isinstance(embedding, HalfEmbedding)
+    assert embedding._table[0].dtype == torch.bfloat16
+    assert {weight.dtype for weight in given.decoder.parameters()} == {torch.float32}
+    wanted = model.get_input_embeddings()(TOKENS)
+    torch.testing.assert_close(embedding(TOKENS), wanted.float(), atol=1e-2, rtol=1e-2)
+
+
+@torch.no_grad()
+def test_a_tied_head_in_float32_is_held_once(model):
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    embedding.weight[3, 4] = 1 / 3  # which float16 does not hold
+    if head.weight is not embedding.weight:
+        pytest.skip("this one's head is untied")
+    given = laid_out(model)
+    held = given.decoder.head.weight
+    assert held.data_ptr() == given.get_input_embeddings().weight.data_ptr()
+
+
+@torch.no_grad()
+def test_threads_read_their_own_rows():
+    table = torch.nn.Embedding(50, 4)
+    given, numbers = HalfEmbedding(copy.deepcopy(table)), torch.arange(50)
+
+    def rows(token: int) -> bool:
+        found = [given(numbers[token : token + 1]) for _ in range(300)]
+        return all(
+            torch.equal(one, table.weight[token : token + 1].half().float()) for one in found
+        )
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(rows, range(50)))
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_an_untied_heads_weight_is_held_once(model):

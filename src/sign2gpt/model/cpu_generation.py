@@ -215,7 +215,8 @@ class AdapterDifference(nn.Module):
 
 
 def wide_dtype(precision: Precision) -> torch.dtype:
-    """Of a decoder before it is laid out; what is not held in fewer bits stays in it."""
+    """Of a decoder before it is laid out; what is not held in fewer bits stays in it, but for int8
+    (see `lay_out`)."""
     if not fast_bf16(torch.device("cpu")) and Int8Linear.possible():
         return torch.float32
     return precision.dtype
@@ -300,4 +301,4 @@ def _exact(weight: Tensor, bias: Tensor | None) -> nn.Module:
 def _as_it_is(weight: Tensor, bias: Tensor | None) -> nn.Module:
     if PackedLinear.possible(weight):
         return PackedLinear(weight, bias, rows=4)
-    return plain_linear(weight, bias)
+    return (FewRowsLinear if weight.dtype == torch.float32 else plain_linear)(weight, bias)

@@ -7,11 +7,11 @@ Shapes: N rows (any leading dimensions), I input width, O output width, M vocabu
 """
 
 import warnings
+from copy import copy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 _TINY = torch.tensor(1e-14)  # beside which a row of zeros has a size
 _ROWS = 4096  # of a weight, at once: a large head has no room for a second copy in float32
@@ -127,9 +127,12 @@ class HalfEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(*) -> (*, W) float32."""
-        rows = {"weight": F.embedding(tokens.flatten(), self._table[0]).float()}
+        # A copy of the module, not of its parts: threads must not find each other's rows.
+        embedding = copy(self.embedding)
+        rows = F.embedding(tokens.flatten(), self._table[0]).float()
+        embedding._parameters = {"weight": nn.Parameter(rows, requires_grad=False)}
         numbers = torch.arange(tokens.numel(), device=tokens.device)
-        return functional_call(self.embedding, rows, (numbers.view(tokens.shape),))
+        return embedding(numbers.view(tokens.shape))
 
 
 def _fbgemm() -> bool:

@@ -3,8 +3,7 @@
 What never changes is done once: q, k and v are one matrix that holds the attention's scale,
 LayerScale is multiplied into the layers before it, and all are in the products' dtype. (autocast
 casts frozen weights anew at every use: it keeps only those that learn.) Without gradients W + BA is
-one matrix too, in oneDNN's blocks where a CPU multiplies in bfloat16. The tokens between blocks
-keep their own dtype.
+one matrix too, on a CPU in oneDNN's blocks. The tokens between blocks keep their own dtype.
 
 Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width of a head.
 """
@@ -18,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sign2gpt.model.dropout import dropout
-from sign2gpt.model.linear import affine
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
@@ -211,7 +209,7 @@ class ReadyLinear:
         if self.packed is not None:
             return self.packed(inputs)
         if not self.sharing:
-            return affine(inputs, self.weight, self.bias)
+            return F.linear(inputs, self.weight, self.bias)
         start, parts = 0, []
         for pairs in self.sharing:
             rows = slice(start, start + sum(len(adapter.lora_b) for adapter, _ in pairs))
@@ -230,10 +228,10 @@ class ReadyLinear:
             [adapter.lora_b * _column(factor) * adapter.scale for adapter, factor in pairs]
         ).to(self.dtype)
         if not first.drops and inputs.shape[:-1].numel() >= len(weight):
-            return affine(inputs, weight + up @ down, bias)
+            return F.linear(inputs, weight + up @ down, bias)
         flat = inputs.flatten(0, -2)  # of a view, `addmm_` would copy the gradient
         narrow = F.linear(dropout(flat, first.dropout, first.training), down)
-        product = affine(flat, weight, bias).addmm_(narrow, up.T)
+        product = F.linear(flat, weight, bias).addmm_(narrow, up.T)
         return product.unflatten(0, inputs.shape[:-1])
 
 

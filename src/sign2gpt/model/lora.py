@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sign2gpt.model.dropout import dropout
-from sign2gpt.model.linear import affine
 
 
 class LowRankAdapter(nn.Module):
@@ -68,7 +67,7 @@ class LowRankAdapter(nn.Module):
         if linear.held is None and not self.drops and rows >= linear.out_features:
             update = (self.lora_b @ self.down) * self.scale
             weight = linear.weight + update.to(linear.weight.dtype)
-            return affine(inputs, weight, linear.bias if bias else None)
+            return F.linear(inputs, weight, linear.bias if bias else None)
         narrow = F.linear(dropout(inputs, self.dropout, self.training), self.down)
         return linear.product(inputs, bias) + F.linear(narrow * self.scale, self.lora_b)
 
@@ -96,7 +95,7 @@ class AdaptedLinear(nn.Linear):
     def product(self, inputs: Tensor, bias: bool = True) -> Tensor:
         """(N, I) -> (N, O) by the frozen weight alone."""
         if self.held is None:
-            return affine(inputs, self.weight, self.bias if bias else None)
+            return F.linear(inputs, self.weight, self.bias if bias else None)
         projected = self.held(inputs)
         return projected + self.bias if bias and self.bias is not None else projected
 

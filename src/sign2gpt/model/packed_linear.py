@@ -17,7 +17,8 @@ class PackedLinear(nn.Module):
         self.dtype = weight.dtype
         # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
         self._packed = (torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows),)
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        # Contiguous, as oneDNN reads it so, whatever it is.
+        self.bias = None if bias is None else nn.Parameter(bias.contiguous(), requires_grad=False)
 
     @staticmethod
     def possible(weight: Tensor) -> bool:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.dropout import dropout
-from sign2gpt.model.linear import Linear, affine
 from sign2gpt.model.local_attention import local_attention
 from sign2gpt.model.positions import add_sinusoidal_positions, rotary_positions, rotate
 
@@ -56,12 +55,12 @@ class SignEncoderLayer(nn.Module):
         self.window = config.attention_window
         self.dropout = config.sign_dropout
         self.drop_path = drop_path
-        self.query = Linear(width, width)
-        self.key = Linear(width, width)
-        self.value = Linear(width, width)
-        self.out = Linear(width, width)
-        self.expand = Linear(width, config.sign_intermediate_size)
-        self.contract = Linear(config.sign_intermediate_size, width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+        self.expand = nn.Linear(width, config.sign_intermediate_size)
+        self.contract = nn.Linear(config.sign_intermediate_size, width)
         self.attention_norm = nn.LayerNorm(width)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.attention_scale = nn.Parameter(torch.full((width,), config.sign_layer_scale))
@@ -82,7 +81,7 @@ class SignEncoderLayer(nn.Module):
         three = (self.query, self.key, self.value)  # one matmul is faster than three
         weight = torch.cat([projection.weight for projection in three])
         bias = torch.cat([projection.bias for projection in three])
-        projected = affine(tokens, weight, bias).unflatten(-1, (3, self.num_heads, -1))
+        projected = F.linear(tokens, weight, bias).unflatten(-1, (3, self.num_heads, -1))
         query, key, value = projected.transpose(1, 3).unbind(2)  # each (B, H, T, Dh)
         query, key = rotate(query, rotary), rotate(key, rotary)
         dropped = self.dropout if self.training else 0.0
