@@ -8,7 +8,7 @@ random, so that no sentence ends early.
 """
 
 import copy
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -56,7 +56,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "target": Target(speed=3.0),
     },
 }
-BEAMS, SIGNS, FEW = 4, 32, 4
+BEAMS, SIGNS = 4, 32
 
 
 class Textbook(Sign2GPTForConditionalGeneration):
@@ -135,14 +135,15 @@ def build(
         return search(fast, tokens, **{name: value[:1] for name, value in given.items()})
 
     def ready() -> None:
-        """A few tokens, so that no first call is counted, which takes its memory anew."""
-        for call in (one if one_by_one else naive, partial(search, fast, **given)):
-            call(tokens=FEW)
+        """A few tokens, so that no first call is counted, which takes its memory."""
+        beside(tokens=4)
+        search(fast, tokens=4, **given)
 
+    beside = one if one_by_one else naive
     return Case(
-        ready=ready,
         fast=lambda: search(fast, **given),
-        naive=one if one_by_one else naive,
+        naive=beside,
+        ready=ready,
         floor=_floor(plain, held, kept, clips, frames, new_tokens),
         items=clips,
         unit="clip",

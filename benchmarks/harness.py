@@ -62,10 +62,10 @@ class Case:
     items: int = 1  # a call's tokens, frames, clips ...
     unit: str = "call"
     target: Target | None = None
-    ready: Callable[[], Any] = lambda: None  # makes what both need before any time is taken
+    # Makes what both need, and runs what is not to be counted, before any time is taken.
+    ready: Callable[[], Any] = lambda: None
     tolerance: float = 1e-5  # absolute and relative, of fast's values against naive's
     memory: bool = True  # measure extra memory too
-    warm: bool = False  # leave the first round out, however long it takes
     naive_share: float = 1.0  # of the work that fast does; naive's time is taken for all of it
 
 
@@ -113,10 +113,7 @@ def measure_rates(device: torch.device) -> dict[str, float]:
         left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         quickest = _best(torch.mm, left, right)
         if PackedLinear.possible(right):  # by another library, or in another layout
-            packed = PackedLinear(right, None, size)
-            quickest = min(
-                quickest, _best(lambda rows, _, packed=packed: packed(rows), left, right)
-            )
+            quickest = min(quickest, _best(PackedLinear(right, None, size), left))
         rates[str(dtype).removeprefix("torch.")] = 2 * size**3 / quickest
     source = torch.ones(2**28, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -125,23 +122,20 @@ def measure_rates(device: torch.device) -> dict[str, float]:
 
 
 def measure_rounds(
-    variants: dict[str, Callable[[], Any]],
-    budget: float = 6.0,
-    most: int = 31,
-    warm: bool = False,
+    variants: dict[str, Callable[[], Any]], budget: float = 6.0, most: int = 31
 ) -> dict[str, list[float]]:
     """Seconds of each variant, taken in turns until `budget` seconds are spent, at least 3 times
     where there is more than one, or twice where a round takes over `LONG` seconds.
 
     The order within a round alternates. The first round warms up and is not counted, unless it
-    alone takes longer than the budget (unless `warm`): then what is made ready is a small part.
+    alone takes longer than the budget: then what is made ready is a small part of it.
     """
     taken: dict[str, list[float]] = {name: [] for name in variants}
     start = time.perf_counter()
     first = {name: [seconds(call)] for name, call in variants.items()}
     round_takes = time.perf_counter() - start
     least = 1 if len(variants) == 1 else 2 if round_takes > LONG else 3
-    if round_takes > budget and not warm:
+    if round_takes > budget:
         taken = first
     else:
         start = time.perf_counter()
@@ -187,7 +181,7 @@ def _measured(row: str, names: Sequence[str], rates: dict[str, float]) -> dict[s
         variants[name] = case.fast
         if callable(case.floor):
             variants["floor"] = case.floor
-    taken = measure_rounds(variants, warm=any(case.warm for case in cases.values()))
+    taken = measure_rounds(variants)
     return {name: _described(name, case, taken, rates) for name, case in cases.items()}
 
 

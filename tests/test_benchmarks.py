@@ -62,12 +62,6 @@ def test_a_long_round_is_taken_twice_and_counts_from_the_first(monkeypatch):
     assert len(calls) == 2
 
 
-def test_a_round_that_warms_up_is_not_counted_where_it_matters():
-    calls = []
-    taken = harness.measure_rounds({"a": lambda: calls.append("a")}, budget=0.0, warm=True)
-    assert (len(taken["a"]), len(calls)) == (1, 2)
-
-
 def test_shapes_with_the_same_naive_are_timed_in_the_same_rounds(monkeypatch):
     calls = []
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
 from transformers.masking_utils import eager_mask
-from transformers.models.xglm.modeling_xglm import XGLMAttention, XGLMDecoderLayer
+from transformers.models.xglm.modeling_xglm import XGLMDecoderLayer
 
 from sign2gpt.model.cpu_products import FewRowsLinear, HalfEmbedding, HalfLinear, Int8Linear
 from sign2gpt.model.gated_attention import GatedSelfAttention, SignMemory, attend
@@ -244,15 +244,11 @@ def lay_out(
     make = {Precision.int8: Int8Linear, Precision.bfloat16: _in_16_bits}.get(precision, _exact)
     head = decoder.language_model.get_output_embeddings()
     embedding = decoder.language_model.get_input_embeddings()
-    tied, table = head.weight is embedding.weight, embedding.weight
-    if table.dtype == torch.float32:
-        halved = HalfLinear.possible(table)
-        halved = halved and (precision is not Precision.float32 or HalfLinear.exact(table))
-    else:
-        halved = precision is Precision.int8  # it is already, but its rows become wide
+    tied, halved = head.weight is embedding.weight, _halved(embedding.weight, precision)
+    wide = head.weight.dtype == torch.float32 and precision is not Precision.int8
     if kept_tokens is not None:
         keep_tokens(decoder, kept_tokens, make)
-    elif tied and table.dtype == torch.float32 and not halved and precision is not Precision.int8:
+    elif tied and wide and not halved:
         decoder.head = FewRowsLinear(head.weight, head.bias)  # as it stands: a copy is large
     else:
         decoder.head = make(head.weight, head.bias)
@@ -262,7 +258,7 @@ def lay_out(
         head.register_parameter("weight", None)  # nobody reads the whole head any more
     _attend_clipwise(decoder)
     for layer in decoder.language_model.base_model.layers:
-        if type(layer) is XGLMDecoderLayer:
+        if isinstance(layer, XGLMDecoderLayer):
             layer.__class__ = LaidOutXGLMLayer
             layer.self_attn = LaidOutXGLMAttention(layer.self_attn, make)
         else:
@@ -275,13 +271,20 @@ def lay_out(
         decoder.float()
 
 
+def _halved(table: Tensor, precision: Precision) -> bool:
+    """Whether an embedding's table is held in 16 bits, and its rows in float32."""
+    if table.dtype != torch.float32:
+        return precision is Precision.int8
+    lossless = precision is not Precision.float32 or HalfLinear.exact(table)
+    return HalfLinear.possible(table) and lossless
+
+
 def _attend_clipwise(decoder: GatedDecoder) -> None:
     """Let self-attention take the texts of a clip together, where nothing of its own forbids it."""
     language_model = decoder.language_model
-    attention = decoder.gates[0].attention
-    if not isinstance(attention, XGLMAttention):
+    if not isinstance(language_model.base_model.layers[0], XGLMDecoderLayer):
         capped = getattr(language_model.config, "attn_logit_softcapping", None)
-        if hasattr(attention, "sinks") or capped:
+        if hasattr(decoder.gates[0].attention, "sinks") or capped:
             return
         language_model.set_attn_implementation(CLIPWISE)
     decoder.attends_clipwise = True

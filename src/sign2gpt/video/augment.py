@@ -144,9 +144,8 @@ class Geometry(NamedTuple):
         size = shape[::-1]
         if self.radians:  # what stands outside of the picture is black
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            wide = cv2.cvtColor(
-                frame, cv2.COLOR_RGB2RGBA
-            )  # three channels take three times as long
+            # Three channels would take three times as long.
+            wide = cv2.cvtColor(frame, cv2.COLOR_RGB2RGBA)
             wide = cv2.warpAffine(wide, self.map(frame.shape[:2], shape), size, flags=flags)
             return cv2.cvtColor(wide, cv2.COLOR_RGBA2RGB)
         rows = slice(self.top, self.top + self.height)
