@@ -2,15 +2,14 @@
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from threading import Thread
 from typing import TypeVar
 
 from sign2gpt.errors import UserError
+from sign2gpt.interrupts import held
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,7 +41,7 @@ def in_parallel(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
-            with _interrupts_held():  # those who start here never hear of any
+            with held():  # those who start here never hear of any
                 results = pool.map(work, items, chunksize=chunk)
             yield from results
         except BrokenProcessPool as error:
@@ -54,19 +53,6 @@ def in_parallel(
             # Results that nobody has asked for yet cancel nothing: an interrupt that waited for
             # the processes to start would else be heard when all the work is done.
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold interrupts from the keyboard back; processes that start meanwhile do so for good."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
-import signal
 import sys
 from threading import current_thread, main_thread
 
@@ -16,6 +15,7 @@ from threading import current_thread, main_thread
 from sign2gpt.cli import training, corpora, use  # isort: skip  # noqa: F401
 from sign2gpt.cli.app import app
 from sign2gpt.errors import UserError, one_line
+from sign2gpt.interrupts import end_on_interrupt
 
 __all__ = ["app", "main"]
 
@@ -30,8 +30,7 @@ def main() -> None:
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
     if current_thread() is main_thread():
-        # What a cluster or a container sends first ends a command as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        end_on_interrupt()
     try:
         app()
     except SystemExit as stop:
