@@ -1,5 +1,6 @@
 """The whole way at a very small size, through the same doors as the real one."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -303,6 +304,20 @@ def test_translate_prints_sentence_and_signs(demo: Path, translate: Translate) -
             assert 0 <= sign["start"] < sign["end"] <= result["duration"] + 1e-6
     code, out, _ = translate(clips[0], "--beams", "1")
     assert code == 0 and out.strip()
+
+
+def test_translate_says_where_a_video_is_damaged(
+    demo: Path, translate: Translate, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    data = bytearray(next((demo / "corpus" / "clips").glob("*.mp4")).read_bytes())
+    with av.open(io.BytesIO(data)) as container:
+        position, size = next((p.pos, p.size) for p in container.demux(video=0) if p.size)
+    data[position + size // 3 : position + size] = bytes(size - size // 3)
+    clip.write_bytes(data)
+    code, out, err = translate(clip, "--json", "--beams", "1")
+    assert code == 0 and json.loads(out)[0]["damaged"][0] == 0.0
+    assert "clip.mp4 is damaged, first at 0.00 s" in err
 
 
 def test_translate_writes_files_for_elan(demo: Path, translate: Translate, tmp_path: Path) -> None:

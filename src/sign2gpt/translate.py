@@ -38,6 +38,8 @@ class Translation:
         duration: the clip's length in seconds.
         localisation: E, (T, V), or None for a model without a pseudo-gloss head.
         presence: Ê, (V,), or None.
+        damaged: seconds of pictures that the decoder had to mend, where bytes of the file were
+            lost; what is signed there, or soon after, may be read wrongly.
     """
 
     text: str
@@ -45,11 +47,13 @@ class Translation:
     duration: float
     localisation: np.ndarray | None = field(default=None, repr=False)
     presence: np.ndarray | None = field(default=None, repr=False)
+    damaged: tuple[float, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as ``sign2gpt translate --json`` prints them; times in seconds."""
         signs = [asdict(sign) for sign in self.signs]
-        return {"text": self.text, "duration": self.duration, "signs": signs}
+        plain = {"text": self.text, "duration": self.duration, "signs": signs}
+        return {**plain, "damaged": list(self.damaged)} if self.damaged else plain
 
     def as_text(self, name: str | None = None) -> str:
         """The sentence, then a line a sign, or one that there is none and how near one came."""
@@ -189,7 +193,7 @@ class Translator:
         texts = texts_of(self.processor.tokenizer, tokens.cpu(), full_width)
         if self.vocabulary is None:
             return [
-                Translation(text, (), video.duration)
+                Translation(text, (), video.duration, damaged=video.damaged)
                 for text, video in zip(texts, videos, strict=True)
             ]
         located = self.model.localise(encoder_outputs=encoded)
@@ -201,7 +205,7 @@ class Translator:
             step = self.seconds_per_token * len(video.frames) / int(inputs["num_frames"][index])
             signs = spot_signs(own, self.vocabulary.words, step, video.duration, threshold)
             translations.append(
-                Translation(text, tuple(signs), video.duration, own, presence[index])
+                Translation(text, tuple(signs), video.duration, own, presence[index], video.damaged)
             )
         return translations
 

@@ -54,6 +54,23 @@ def test_a_corpus_becomes_a_store(tmp_path: Path) -> None:
     assert "not a video" in report["unreadable"][0]["reason"]
 
 
+def test_damaged_videos_are_told(tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    write_clip(video, iter(np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), np.uint8)), 25)
+    with av.open(str(video)) as container:
+        position, size = next((p.pos, p.size) for p in container.demux(video=0) if p.size)
+    data = bytearray(video.read_bytes())
+    data[position + size // 3 : position + size] = bytes(size - size // 3)
+    video.write_bytes(data)
+    clips = [
+        folder_clip(tmp_path / "src", "b"),
+        SourceClip(id="a", split="train", text="satz", clip=video),
+    ]
+    assert prepare(clips, tmp_path / "store", "mine", {}, workers=1).damaged == ["a"]
+    report = json.loads((tmp_path / "store" / "prepare.report.json").read_text())
+    assert report["damaged_of_those_made_last"] == ["a"]
+
+
 def test_two_runs_do_not_prepare_the_same_store(tmp_path: Path) -> None:
     clips = [folder_clip(tmp_path / "src", name) for name in ("a", "b")]
     store, refused = tmp_path / "store", []

@@ -49,7 +49,29 @@ def every_frame(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("fps", [25, 12.5, 25 / 3, 5, 1])
 def test_frames_are_those_of_a_whole_decoding(clip: Path, fps: float) -> None:
     wanted = every_frame(clip)[:: round(25 / fps)]
-    assert np.array_equal(read_clip(clip, fps=fps).frames, wanted)
+    read = read_clip(clip, fps=fps)
+    assert np.array_equal(read.frames, wanted) and read.damaged == ()
+
+
+@pytest.mark.parametrize("start", [0.04, 0.36, 0.8])
+def test_a_span_of_a_whole_file_is_not_damaged(clip: Path, start: float) -> None:
+    read = read_clip(clip, span=(start, None))
+    assert np.array_equal(read.frames, every_frame(clip)[round(start * 25) :])
+    assert read.damaged == ()
+
+
+def test_what_the_decoder_mends_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, moving_noise(), 25)
+    with av.open(str(path)) as container:
+        packets = [(p.pts * p.time_base, p.pos, p.size) for p in container.demux(video=0) if p.size]
+    time, position, size = max(packet for packet in packets if packet[0] < 0.6)
+    data = bytearray(path.read_bytes())
+    data[position + size // 3 : position + size] = bytes(size - size // 3)
+    path.write_bytes(data)  # lost, and zeros in their place
+    read = read_clip(path)
+    assert len(read.frames) == FRAMES and read.damaged[0] == pytest.approx(float(time))
+    assert read_clip(path, span=(0, float(time) - 0.1)).damaged == ()
 
 
 @pytest.mark.parametrize("cap", [1, 2, 7])

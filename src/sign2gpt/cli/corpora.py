@@ -149,6 +149,11 @@ def prepare(
             f"{len(done.short)} of them have fewer frames than the annotation says, as "
             f"{done.short[0]}."
         )
+    if done.damaged:
+        print(
+            f"The videos of {len(done.damaged)} that were made now are damaged in places, as that "
+            f"of {done.damaged[0]}."
+        )
     if done.unreadable:
         first = done.unreadable[0]
         raise UserError(

@@ -83,6 +83,12 @@ def translate(
             print(f"sign2gpt: {error}", file=sys.stderr)
             continue
         results.append({"clip": str(clip), **result.as_dict()})
+        if result.damaged:
+            print(
+                f"sign2gpt: The clip {clip} is damaged, first at {result.damaged[0]:.2f} s: what "
+                "is signed from there on may be read wrongly; copy or download it again.",
+                file=sys.stderr,
+            )
         if file is not None:
             write_elan(file, clip, result)
         if not as_json:

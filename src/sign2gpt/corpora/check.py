@@ -202,6 +202,8 @@ def _examine(store: ClipStore, row: ClipRow) -> list[tuple[str, str]]:
     except UserError:
         return [("error", "unreadable (cut short, damaged or no video)")]
     faults = []
+    if clip.damaged:
+        faults.append(("warning", "damaged in places"))
     if row.sha256 and _sha256(source) != row.sha256.lower():
         faults.append(("error", "changed since the manifest was written"))
     frames = len(clip.frames)

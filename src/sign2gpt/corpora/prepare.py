@@ -55,6 +55,7 @@ class Prepared:
         made: how many of them were made this time.
         unreadable: those that are not in it.
         short: ids of clips with fewer frames than the annotation says.
+        damaged: ids of clips made this time whose videos have pictures that had to be mended.
     """
 
     store: Path
@@ -62,6 +63,7 @@ class Prepared:
     made: int
     unreadable: list[Unreadable]
     short: list[str]
+    damaged: list[str]
 
     @property
     def rows(self) -> int:
@@ -117,21 +119,24 @@ def _prepare_chosen(
         left.unlink(missing_ok=True)
     rows: list[ClipRow] = []
     unreadable: list[Unreadable] = []
+    damaged: list[str] = []
     made = 0
     work = partial(_prepare_clip, store, source)
     noted = _checksums(store)
     items = [(clip, noted.get(clip.id, "")) for clip in chosen]
-    for done, (result, new) in enumerate(in_parallel(work, items, workers, chunk=4), 1):
+    for done, (result, new, mended) in enumerate(in_parallel(work, items, workers, chunk=4), 1):
         if isinstance(result, Unreadable):
             unreadable.append(result)
         else:
             rows.append(result)
             made += new
+            if mended:
+                damaged.append(result.id)
         if progress is not None:
             progress(done, len(chosen))
     short = [row.id for row in rows if 0 < row.frames < row.annotated_frames]
     splits = dict(Counter(row.split for row in rows))
-    prepared = Prepared(store, splits, made, unreadable, short)
+    prepared = Prepared(store, splits, made, unreadable, short, damaged)
     _report(prepared, rows, {"source": source, **settings})
     if not rows:
         (store / PARQUET_NAME).unlink(missing_ok=True)
@@ -151,6 +156,7 @@ def _report(prepared: Prepared, rows: Sequence[ClipRow], settings: dict[str, Any
         "splits": prepared.splits,
         "frames": sum(row.frames for row in rows),
         "shorter_than_annotated": prepared.short,
+        "damaged_of_those_made_last": prepared.damaged,
         "unreadable": [asdict(clip) for clip in prepared.unreadable],
     }
     write_json(prepared.store / REPORT_NAME, report)
@@ -215,8 +221,8 @@ def _checksums(store: Path) -> dict[str, str]:
 
 def _prepare_clip(
     store: Path, source: str, item: tuple[SourceClip, str]
-) -> tuple[ClipRow | Unreadable, bool]:
-    """A clip's row, or why there is none; and whether its file was made just now.
+) -> tuple[ClipRow | Unreadable, bool, bool]:
+    """A clip's row, or why there is none; whether its file was made just now, of a damaged video.
 
     Args:
         item: the clip, and the checksum that its file has to have if it is there; "" for any.
@@ -228,15 +234,16 @@ def _prepare_clip(
         _check_annotation(clip)
         info = _stored(path, noted)
         new = info is None
+        damaged = False
         if info is None:
             stream = open_clip(
                 clip.clip, size=stored_size, source_fps=clip.fps, span=clip.span, steady=True
             )
             pictures = (picture for _, picture in stream.frames)
             write_clip(path, pictures, stream.fps, pixel_shape=clip.pixel_shape)
-            info = probe_clip(path)
+            info, damaged = probe_clip(path), bool(stream.damaged)
     except UserError as error:
-        return Unreadable(clip.id, clip.split, str(error)), False
+        return Unreadable(clip.id, clip.split, str(error)), False, False
     if clip.span is not None and clip.span[1] is not None:
         spanned = round((clip.span[1] - clip.span[0]) * info.fps)
         # Time stamps fall between frames: one more or less is no fault.
@@ -255,7 +262,7 @@ def _prepare_clip(
         source=source,
         sha256=sha256_of(path),
     )
-    return row, new
+    return row, new, damaged
 
 
 def _check_annotation(clip: SourceClip) -> None:

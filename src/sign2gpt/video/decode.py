@@ -45,12 +45,15 @@ class VideoClip:
         fps: mean rate of the returned frames, a second.
         times: (T,) float64, seconds from the clip's first frame at which each frame is shown.
         duration: seconds the whole source lasts.
+        damaged: seconds from the clip's first frame of pictures that the decoder had to mend, as
+            where bytes of the file were lost; the ones after them may be wrong, too.
     """
 
     frames: np.ndarray
     fps: float
     times: np.ndarray
     duration: float
+    damaged: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,14 @@ class FrameStream:
         duration: seconds the whole source, or the span of it, lasts.
         frames: (seconds from the first frame, (H, W, 3) uint8 RGB) of each; UserError where the
             file breaks off.
+        damaged: as VideoClip's; it grows while frames come.
     """
 
     count: int
     fps: float
     duration: float
     frames: Iterator[tuple[float, np.ndarray]]
+    damaged: list[float]
 
 
 def read_clip(
@@ -99,7 +104,7 @@ def read_clip(
         if position == 0:
             frames = np.empty((stream.count, *frame.shape), dtype=np.uint8)
         frames[position], times[position] = frame, time
-    return VideoClip(frames, stream.fps, times, stream.duration)
+    return VideoClip(frames, stream.fps, times, stream.duration, tuple(stream.damaged))
 
 
 def open_clip(
@@ -139,6 +144,7 @@ def open_clip(
     else:
         packets, timeline = _walked(path, span)
     fps = timeline.fps if steady and fps is None else fps
+    damaged: list[float] = []
     wanted = _target_times(timeline, fps, max_frames, path)
     targets = wanted if max_frames is None else wanted[evenly(len(wanted), max_frames)]
     if images:
@@ -148,9 +154,9 @@ def open_clip(
             for index in nearest(timeline.times, targets)
         )
     else:
-        frames = _decode(packets, timeline, targets, size, span)
+        frames = _decode(packets, timeline, targets, size, damaged, span)
     rate = (fps or timeline.fps) * len(targets) / len(wanted)  # lower where the cap thins out
-    return FrameStream(len(targets), rate, timeline.duration, frames)
+    return FrameStream(len(targets), rate, timeline.duration, frames, damaged)
 
 
 def probe_clip(path: ClipSource | str, *, source_fps: float | None = None) -> ClipInfo:
@@ -163,7 +169,7 @@ def probe_clip(path: ClipSource | str, *, source_fps: float | None = None) -> Cl
         height, width = ImageConverter(None)(images[0]).shape[:2]
     else:
         packets, timeline = _walked(path, None)
-        _, first = next(_decode(packets, timeline, np.zeros(1), None, whole=False))
+        _, first = next(_decode(packets, timeline, np.zeros(1), None, [], whole=False))
         height, width = first.shape[:2]
     return ClipInfo(len(timeline.times), timeline.fps, width, height, timeline.duration)
 
@@ -242,10 +248,14 @@ def _decode(
     timeline: Timeline,
     targets: np.ndarray,
     size: Size,
+    damaged: list[float],
     span: Span | None = None,
     whole: bool = True,
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Decode a file and convert the frames nearest to `targets`; UserError where it breaks off."""
+    """Decode a file and convert the frames nearest to `targets`; UserError where it breaks off.
+
+    Times of frames that come damaged are put into `damaged`.
+    """
     convert = FrameConverter(size, float(packets.stream.sample_aspect_ratio or 1))
     start = 0.0 if span is None or timeline.origin is None else span[0]
     unneeded = timeline.unneeded(nearest(timeline.times, targets))
@@ -265,6 +275,8 @@ def _decode(
             if span is not None and time > end + 1e-4:
                 return
             last = time
+            if frame.is_corrupt:
+                damaged.append(time)
             yield time, frame
             if not whole:
                 return

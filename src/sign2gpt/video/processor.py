@@ -8,6 +8,7 @@ torchvision, and its feature extractors save and load the same way without it.
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -191,7 +192,7 @@ class SignVideoProcessor(FeatureExtractionMixin):
             kept = evenly(len(chosen), max_frames)
             rate *= len(kept) / len(chosen)
             chosen = chosen[kept]
-        return VideoClip(clip.frames[chosen], rate, clip.times[chosen], clip.duration)
+        return replace(clip, frames=clip.frames[chosen], fps=rate, times=clip.times[chosen])
 
 
 class Sign2GPTProcessor(ProcessorMixin):
@@ -255,7 +256,7 @@ def _check_folder(folder: str | Path) -> None:
 
 
 def _with_frames(clip: VideoClip, frames: np.ndarray) -> VideoClip:
-    return VideoClip(frames, clip.fps, clip.times, clip.duration)
+    return replace(clip, frames=frames)
 
 
 def _resized(frames: np.ndarray, size: Callable[[int, int], tuple[int, int]]) -> np.ndarray:
