@@ -60,6 +60,31 @@ def test_a_span_of_a_whole_file_is_not_damaged(clip: Path, start: float) -> None
     assert read.damaged == ()
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"x264-params": "open-gop=1:keyint=12:min-keyint=6:bframes=3:b-adapt=0"}),
+        ("mpeg4", {"g": "12", "bf": "2"}),
+    ],
+)
+def test_a_span_far_into_a_file_has_the_files_pictures(
+    tmp_path: Path, codec: str, options: dict[str, str], suffix: str
+) -> None:
+    # Just before a key frame, what is found by its time of decoding is the one after.
+    path = tmp_path / f"clip.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for picture in (*moving_noise(), *moving_noise(), *moving_noise()):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    whole = every_frame(path)
+    for first in range(25, 61):
+        read = read_clip(path, span=(first / 25, (first + 4) / 25))
+        assert np.array_equal(read.frames, whole[first : first + 4]) and not read.damaged
+
+
 def test_what_the_decoder_mends_is_told(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, moving_noise(), 25)
@@ -72,6 +97,7 @@ def test_what_the_decoder_mends_is_told(tmp_path: Path) -> None:
     read = read_clip(path)
     assert len(read.frames) == FRAMES and read.damaged[0] == pytest.approx(float(time))
     assert read_clip(path, span=(0, float(time) - 0.1)).damaged == ()
+    assert read_clip(path, span=(float(time) + 0.08, None)).damaged[0] == 0  # refers to it
 
 
 @pytest.mark.parametrize("cap", [1, 2, 7])

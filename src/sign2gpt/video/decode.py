@@ -45,8 +45,9 @@ class VideoClip:
         fps: mean rate of the returned frames, a second.
         times: (T,) float64, seconds from the clip's first frame at which each frame is shown.
         duration: seconds the whole source lasts.
-        damaged: seconds from the clip's first frame of pictures that the decoder had to mend, as
-            where bytes of the file were lost; the ones after them may be wrong, too.
+        damaged: seconds from the clip's first frame of pictures that the decoder says it had to
+            mend, as where bytes of the file were lost; the ones after them may be wrong, too.
+            Decoders of H.264 and MPEG-4 say so, those of HEVC, VP8 and VP9 do not.
     """
 
     frames: np.ndarray
@@ -254,7 +255,7 @@ def _decode(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Decode a file and convert the frames nearest to `targets`; UserError where it breaks off.
 
-    Times of frames that come damaged are put into `damaged`.
+    Times of frames that are decoded damaged are put into `damaged`.
     """
     convert = FrameConverter(size, float(packets.stream.sample_aspect_ratio or 1))
     start = 0.0 if span is None or timeline.origin is None else span[0]
@@ -271,6 +272,10 @@ def _decode(
                 time = frame.time - timeline.origin
             decoded += 1
             if span is not None and time < -1e-4:
+                if frame.is_corrupt:  # those after it may refer to it
+                    damaged[:] = [0.0]
+                elif frame.key_frame:
+                    damaged.clear()
                 continue
             if span is not None and time > end + 1e-4:
                 return

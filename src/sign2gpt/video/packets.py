@@ -21,6 +21,8 @@ from sign2gpt.video.source import ClipBytes, ClipSource, open_source
 HOW_TO_MEND = "give a whole mp4, webm or gif file, or a folder of png or jpg frames"
 
 _KEPT_BYTES = 1 << 26  # of packets in memory: ten minutes of a store's clips
+_LEAD = 1.0  # seconds by which a picture may be decoded before it is shown
+_UNINDEXED = ("mpeg", "mpegts")  # a seek gives any packet near the time, not a key frame
 _SLICES = range(1, 6)  # types of the units that hold a picture's slices
 
 
@@ -141,11 +143,15 @@ def _open(path: ClipSource) -> tuple[Any, Any]:
 
 
 def _seek(container: Any, stream: Any, seconds: float) -> None:
-    """Go to the key frame before a time since the stream's start, where the file allows it."""
-    if seconds > 0:
+    """Go to a key frame before a time since the stream's start, where the file allows it.
+
+    Some formats are searched by the time of decoding: of the key frame they give, pictures that
+    are shown before it may refer to others yet.
+    """
+    if seconds > _LEAD and container.format.name not in _UNINDEXED:
         # Files without an index cannot: they are read from their first frame.
         with suppress(av.FFmpegError, OSError):
-            ticks = int((start_of(stream) + seconds) / stream.time_base)
+            ticks = int((start_of(stream) + seconds - _LEAD) / stream.time_base)
             container.seek(ticks, stream=stream, backward=True)
 
 
