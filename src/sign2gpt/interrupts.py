@@ -2,16 +2,22 @@
 
 Python raises one wherever the main thread is. Within an import that may be swallowed or renamed on
 its way (OpenCV and classes of NumPy do), and the command would go on, or end in a traceback.
+
+Where the system has no timers (Windows), none waits.
 """
 
+import atexit
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _AGAIN = 0.05  # seconds until one that waits tries again
+_PATIENCE = 20.0  # seconds after which an import is taken to hang
 _IMPORTING = "<frozen importlib._bootstrap>"
 _holds = 0
+_waits_since: float | None = None
 
 
 def end_on_interrupt() -> None:
@@ -23,18 +29,24 @@ def end_on_interrupt() -> None:
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    if hasattr(signal, "SIGALRM"):
+    if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _interrupt)
+        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold interrupts back; processes that start meanwhile never hear one from the keyboard."""
+    """Hold interrupts back; processes that start meanwhile never hear one from the keyboard.
+
+    Without `end_on_interrupt` it is Ctrl-C alone, in this thread alone.
+    """
     global _holds
     masks = hasattr(signal, "pthread_sigmask")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if masks else set()  # as it is
     _holds += 1  # the mask is of this thread alone: another one may take the signal
     try:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         _holds -= 1
@@ -43,9 +55,17 @@ def held() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if hasattr(signal, "setitimer") and (_holds or _imports(frame)):
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
-        return
+    global _waits_since
+    if hasattr(signal, "setitimer"):
+        now = time.monotonic()
+        if number == signal.SIGALRM and _waits_since is None:
+            return  # of an interrupt that another one has overtaken
+        since = now if _waits_since is None else _waits_since
+        waits = _holds > 0 or (_imports(frame) and now < since + _PATIENCE)
+        _waits_since = since if waits else None
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN if waits else 0)
+        if waits:
+            return
     raise KeyboardInterrupt
 
 

@@ -38,8 +38,8 @@ class Translation:
         duration: the clip's length in seconds.
         localisation: E, (T, V), or None for a model without a pseudo-gloss head.
         presence: Ê, (V,), or None.
-        damaged: seconds of pictures that the decoder had to mend, where bytes of the file were
-            lost; what is signed there, or soon after, may be read wrongly.
+        damaged: as VideoClip's: seconds at which the video is known to be damaged; what is signed
+            there, or soon after, may be read wrongly.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Translation:
         """Plain values, as ``sign2gpt translate --json`` prints them; times in seconds."""
         signs = [asdict(sign) for sign in self.signs]
         plain = {"text": self.text, "duration": self.duration, "signs": signs}
-        return {**plain, "damaged": list(self.damaged)} if self.damaged else plain
+        return {**plain, "damaged": list(self.damaged)}
 
     def as_text(self, name: str | None = None) -> str:
         """The sentence, then a line a sign, or one that there is none and how near one came."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sign2gpt.corpora.check import check
 from sign2gpt.corpora.corpus import SourceClip
 from sign2gpt.corpora.phoenix14t import PIXEL_SHAPE
 from sign2gpt.corpora.prepare import prepare
@@ -66,9 +67,14 @@ def test_damaged_videos_are_told(tmp_path: Path) -> None:
         folder_clip(tmp_path / "src", "b"),
         SourceClip(id="a", split="train", text="satz", clip=video),
     ]
-    assert prepare(clips, tmp_path / "store", "mine", {}, workers=1).damaged == ["a"]
-    report = json.loads((tmp_path / "store" / "prepare.report.json").read_text())
-    assert report["damaged_of_those_made_last"] == ["a"]
+    for _ in range(2):  # the second time nothing is made, and it is told nevertheless
+        assert prepare(clips, tmp_path / "store", "mine", {}, workers=1).damaged == ["a"]
+        report = json.loads((tmp_path / "store" / "prepare.report.json").read_text())
+        assert report["damaged"] == ["a"]
+        assert ["a"] in [finding.clips for finding in check(tmp_path / "store", workers=1).findings]
+    (tmp_path / "store" / "clips" / "a.mp4").unlink()
+    write_clip(video, iter(frames(9, 64, 64)), 25)
+    assert prepare(clips, tmp_path / "store", "mine", {}, workers=1).damaged == []
 
 
 def test_two_runs_do_not_prepare_the_same_store(tmp_path: Path) -> None:

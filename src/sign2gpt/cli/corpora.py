@@ -151,8 +151,8 @@ def prepare(
         )
     if done.damaged:
         print(
-            f"The videos of {len(done.damaged)} that were made now are damaged in places, as that "
-            f"of {done.damaged[0]}."
+            f"The videos of {len(done.damaged)} of them are damaged in places, as that of "
+            f"{done.damaged[0]}."
         )
     if done.unreadable:
         first = done.unreadable[0]

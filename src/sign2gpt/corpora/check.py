@@ -100,17 +100,21 @@ def _corpora(rows: Sequence[ClipRow]) -> Iterator[tuple[Corpus, list[ClipRow]]]:
 
 
 def _left_out(store: ClipStore) -> Iterator[Finding]:
-    """Clips of the corpus that could not be prepared: a split may have lost all it had."""
+    """Clips of the corpus that could not be prepared, or not well: a split may lack all it had."""
     report = store.folder / REPORT_NAME if isinstance(store, FolderStore) else None
     if report is None or not report.is_file():
         return
     with reading(report, "delete it, or prepare the store again"):
-        left = json.loads(report.read_text(encoding="utf-8"))["unreadable"]
+        said = json.loads(report.read_text(encoding="utf-8"))
+        left, damaged = said["unreadable"], [str(clip) for clip in said.get("damaged", ())]
         splits = ", ".join(sorted({str(clip["split"]) for clip in left}))
         clips = [str(clip["id"]) for clip in left]
     if clips:
         text = f"{len(clips):,} clips of {splits} could not be prepared ({REPORT_NAME} says why)."
         yield Finding("warning", text, clips)
+    if damaged:
+        text = f"{len(damaged):,} clips were made of videos that are damaged in places."
+        yield Finding("warning", text, damaged)
 
 
 def _sizes(rows: Sequence[ClipRow]) -> Iterator[Finding]:

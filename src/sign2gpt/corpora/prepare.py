@@ -23,13 +23,14 @@ from sign2gpt.data.manifest import (
     write_manifest,
 )
 from sign2gpt.errors import UserError
-from sign2gpt.files import alone_in, check_output, sha256_of, write_json
+from sign2gpt.files import alone_in, check_output, reading, sha256_of, write_json, write_whole
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import ClipInfo, open_clip, probe_clip
 from sign2gpt.video.encode import stored_size, write_clip
 
 REPORT_NAME = "prepare.report.json"
+DAMAGED_NAME = "prepare.damaged.jsonl"
 SETTINGS_NAME = "prepare.json"
 _CLIPS = "clips"
 _MOST_FRAMES = 10**9  # that an annotation may give a clip
@@ -55,7 +56,7 @@ class Prepared:
         made: how many of them were made this time.
         unreadable: those that are not in it.
         short: ids of clips with fewer frames than the annotation says.
-        damaged: ids of clips made this time whose videos have pictures that had to be mended.
+        damaged: ids of clips whose videos had pictures that the decoder had to mend.
     """
 
     store: Path
@@ -119,22 +120,22 @@ def _prepare_chosen(
         left.unlink(missing_ok=True)
     rows: list[ClipRow] = []
     unreadable: list[Unreadable] = []
-    damaged: list[str] = []
     made = 0
+    _damaged(store, forget=True)
     work = partial(_prepare_clip, store, source)
     noted = _checksums(store)
     items = [(clip, noted.get(clip.id, "")) for clip in chosen]
-    for done, (result, new, mended) in enumerate(in_parallel(work, items, workers, chunk=4), 1):
+    for done, (result, new) in enumerate(in_parallel(work, items, workers, chunk=4), 1):
         if isinstance(result, Unreadable):
             unreadable.append(result)
         else:
             rows.append(result)
             made += new
-            if mended:
-                damaged.append(result.id)
         if progress is not None:
             progress(done, len(chosen))
     short = [row.id for row in rows if 0 < row.frames < row.annotated_frames]
+    noted_damage = _damaged(store)
+    damaged = [row.id for row in rows if row.id in noted_damage]
     splits = dict(Counter(row.split for row in rows))
     prepared = Prepared(store, splits, made, unreadable, short, damaged)
     _report(prepared, rows, {"source": source, **settings})
@@ -156,7 +157,7 @@ def _report(prepared: Prepared, rows: Sequence[ClipRow], settings: dict[str, Any
         "splits": prepared.splits,
         "frames": sum(row.frames for row in rows),
         "shorter_than_annotated": prepared.short,
-        "damaged_of_those_made_last": prepared.damaged,
+        "damaged": prepared.damaged,
         "unreadable": [asdict(clip) for clip in prepared.unreadable],
     }
     write_json(prepared.store / REPORT_NAME, report)
@@ -219,10 +220,26 @@ def _checksums(store: Path) -> dict[str, str]:
     return {}
 
 
+def _damaged(store: Path, forget: bool = False) -> set[str]:
+    """Ids of clips that were noted as made of damaged videos.
+
+    `forget` those whose files are gone, which are to be made anew.
+    """
+    note = store / DAMAGED_NAME
+    if not note.is_file():
+        return set()
+    with reading(note, "delete it, and damage found so far is forgotten"):
+        found = {json.loads(line) for line in note.read_text(encoding="utf-8").splitlines()}
+    if forget:
+        found = {clip_id for clip_id in found if (store / clip_file(clip_id)).is_file()}
+        write_whole(note, "".join(json.dumps(clip_id) + "\n" for clip_id in sorted(found)))
+    return found
+
+
 def _prepare_clip(
     store: Path, source: str, item: tuple[SourceClip, str]
-) -> tuple[ClipRow | Unreadable, bool, bool]:
-    """A clip's row, or why there is none; whether its file was made just now, of a damaged video.
+) -> tuple[ClipRow | Unreadable, bool]:
+    """A clip's row, or why there is none; and whether its file was made just now.
 
     Args:
         item: the clip, and the checksum that its file has to have if it is there; "" for any.
@@ -234,16 +251,18 @@ def _prepare_clip(
         _check_annotation(clip)
         info = _stored(path, noted)
         new = info is None
-        damaged = False
         if info is None:
             stream = open_clip(
                 clip.clip, size=stored_size, source_fps=clip.fps, span=clip.span, steady=True
             )
             pictures = (picture for _, picture in stream.frames)
             write_clip(path, pictures, stream.fps, pixel_shape=clip.pixel_shape)
-            info, damaged = probe_clip(path), bool(stream.damaged)
+            if stream.damaged:  # of which the new file shows nothing
+                with (store / DAMAGED_NAME).open("a", encoding="utf-8") as note:
+                    note.write(json.dumps(clip.id) + "\n")
+            info = probe_clip(path)
     except UserError as error:
-        return Unreadable(clip.id, clip.split, str(error)), False, False
+        return Unreadable(clip.id, clip.split, str(error)), False
     if clip.span is not None and clip.span[1] is not None:
         spanned = round((clip.span[1] - clip.span[0]) * info.fps)
         # Time stamps fall between frames: one more or less is no fault.
@@ -262,7 +281,7 @@ def _prepare_clip(
         source=source,
         sha256=sha256_of(path),
     )
-    return row, new, damaged
+    return row, new
 
 
 def _check_annotation(clip: SourceClip) -> None:
