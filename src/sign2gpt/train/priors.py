@@ -10,9 +10,7 @@ Shapes: N frames, P tokens of a frame (class token and patches), C width, L text
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,7 @@ from transformers import (
 from sign2gpt.files import make_weights_readable
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.precision import fast_bf16
+from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.synth.corpus import train_document
 from sign2gpt.synth.lexicon import BROWS, HANDSHAPES, MOUTHS
@@ -130,13 +129,10 @@ class _Pictures(Dataset[dict[str, Any]]):
     def __init__(self, count: int, seed: int, progress: Advance | None) -> None:
         tasks = [(seed, task) for task in range(-(-count // PICTURES_A_TASK))]
         parts = []
-        # Spawned, as a forked copy of a process that has used torch may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(mp_context=context) as pool:
-            for part in pool.map(_posed, tasks):
-                parts.append(part)
-                if progress:
-                    progress(len(parts), len(tasks))
+        for part in in_parallel(_posed, tasks, chunk=1):
+            parts.append(part)
+            if progress:
+                progress(len(parts), len(tasks))
         self.frames = np.concatenate([frames for frames, _ in parts])
         self.labels = {
             name: np.concatenate([labels[name] for _, labels in parts]) for name in parts[0][1]
