@@ -52,8 +52,12 @@ class Translation:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as ``sign2gpt translate --json`` prints them; times in seconds."""
         signs = [asdict(sign) for sign in self.signs]
-        plain = {"text": self.text, "duration": self.duration, "signs": signs}
-        return {**plain, "damaged": list(self.damaged)}
+        return {
+            "text": self.text,
+            "duration": self.duration,
+            "signs": signs,
+            "damaged": list(self.damaged),
+        }
 
     def as_text(self, name: str | None = None) -> str:
         """The sentence, then a line a sign, or one that there is none and how near one came."""
