@@ -91,6 +91,15 @@ def test_an_interrupt_in_the_last_import_does_not_kill_a_process_that_ends(tmp_p
     assert done.returncode in (0, 1)  # ended before it was heard, or by KeyboardInterrupt
 
 
+def test_what_ends_is_not_broken_off_by_a_second_interrupt(tmp_path: Path) -> None:
+    script = (
+        f"{BEGIN}import time\ntry:\n    print('waits', flush=True)\n    time.sleep(20)\n"
+        "except KeyboardInterrupt:\n    time.sleep(0.5)\n    print('ended')\n"
+    )
+    found = interrupted(script, tmp_path, signal.SIGINT, signal.SIGINT, apart=0.1)
+    assert found == ("ended\n", "")
+
+
 def test_an_import_that_hangs_is_ended(tmp_path: Path) -> None:
     (tmp_path / "hangs.py").write_text("print('waits', flush=True)\n" + SLEEP)
     impatient = "import sign2gpt.interrupts\nsign2gpt.interrupts._PATIENCE = 0.2\n"

@@ -15,23 +15,26 @@ from types import FrameType
 
 _AGAIN = 0.05  # seconds until one that waits tries again
 _PATIENCE = 20.0  # seconds after which an import is taken to hang
+_ENDING = 3.0  # seconds that what ends because of one is not broken off by another
 _IMPORTING = "<frozen importlib._bootstrap>"
 _holds = 0
 _waits_since: float | None = None
+_raised_at = -_ENDING
 
 
 def end_on_interrupt() -> None:
     """Let Ctrl-C, and what a cluster or a container sends first, raise KeyboardInterrupt.
 
     For the main thread of a command. An interrupt waits until imports are through, and the blocks
-    that are `held`. Where Ctrl-C is ignored, as behind `nohup`, it stays so.
+    that are `held`, and for a moment after another one. Where Ctrl-C is ignored, as behind `nohup`,
+    it stays so.
     """
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    atexit.register(_end_deaf)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _interrupt)
-        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
 
 @contextmanager
@@ -55,18 +58,28 @@ def held() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _waits_since
+    global _waits_since, _raised_at
     if hasattr(signal, "setitimer"):
         now = time.monotonic()
         if number == signal.SIGALRM and _waits_since is None:
             return  # of an interrupt that another one has overtaken
         since = now if _waits_since is None else _waits_since
-        waits = _holds > 0 or (_imports(frame) and now < since + _PATIENCE)
+        ends = now < _raised_at + _ENDING
+        waits = ends or _holds > 0 or (_imports(frame) and now < since + _PATIENCE)
         _waits_since = since if waits else None
         signal.setitimer(signal.ITIMER_REAL, _AGAIN if waits else 0)
         if waits:
             return
+        _raised_at = now
     raise KeyboardInterrupt
+
+
+def _end_deaf() -> None:
+    """From here on the process only ends: there is nothing to interrupt."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _imports(frame: FrameType | None) -> bool:

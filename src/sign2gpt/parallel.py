@@ -52,7 +52,8 @@ def in_parallel(
         finally:
             # Results that nobody has asked for yet cancel nothing: an interrupt that waited for
             # the processes to start would else be heard when all the work is done.
-            pool.shutdown(cancel_futures=True)
+            with held():  # a second one would leave the pool half closed, and hang
+                pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:

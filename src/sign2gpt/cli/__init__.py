@@ -52,7 +52,10 @@ def main() -> None:
 
 
 def _say_stopped() -> None:
-    kept = sys.argv[1:2] in (["demo"], ["prepare"], ["train"]) and "--dry-run" not in sys.argv
+    kept = (
+        sys.argv[1:2] in (["demo"], ["prepare"], ["synth"], ["train"])
+        and "--dry-run" not in sys.argv
+    )
     more = "; the same command goes on from what is kept" if kept else ""
     print(f"sign2gpt: stopped{more}.", file=sys.stderr)
 

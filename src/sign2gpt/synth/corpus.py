@@ -116,6 +116,8 @@ def make_corpus(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / ARGUMENTS_NAME, arguments)
     (out / "clips").mkdir(exist_ok=True)
+    for left in (out / "clips").glob(".*.mp4.*"):  # of a process that was killed
+        left.unlink(missing_ok=True)
     rows, truth = [], []
     for row, line in in_parallel(partial(_make_clip, out, seed), planned, workers):
         rows.append(row)

@@ -123,8 +123,9 @@ def _open(path: ClipSource) -> tuple[Any, Any]:
     streams = [
         stream
         for stream in container.streams.video
+        if stream.codec_context is not None  # of no known kind
         # A song's cover is a video stream too.
-        if not stream.disposition & av.stream.Disposition.attached_pic
+        and not stream.disposition & av.stream.Disposition.attached_pic
     ]
     format_name = container.format.name
     problem = None
