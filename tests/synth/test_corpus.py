@@ -83,6 +83,7 @@ def test_a_broken_run_goes_on_and_a_finished_one_changes_nothing(
     written = kept.stat().st_mtime_ns
     for lost in ("clips/00000.mp4", "clips/00007.mp4", "truth.jsonl", "manifest.parquet"):
         (out / lost).unlink()
+    (out / "clips" / ".00007.mp4.1234").write_bytes(b"half")  # of a process that was killed
     make_corpus(out, CLIPS, 3, workers=1)
     assert contents(out) == contents(store)
     assert kept.stat().st_mtime_ns == written

@@ -238,6 +238,13 @@ def test_mp4_cut_between_two_frames_is_refused(write_clip: Writer) -> None:
         read_clip(path)
 
 
+def test_a_video_of_no_known_kind_is_refused(write_clip: Writer) -> None:
+    path = write_clip("clip.mp4", 10)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(UserError, match=r"clip\.mp4 is not a video, or is cut short or damaged"):
+        read_clip(path)
+
+
 def test_damaged_image_is_named(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "frames", 3)
     whole = (folder / "images2.png").read_bytes()
