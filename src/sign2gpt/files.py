@@ -152,6 +152,12 @@ def whole_file(path: Path) -> Iterator[Path]:
                 unfinished.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path, suffix: str) -> None:
+    """Remove what a killed process has left of a `whole_file` with this suffix."""
+    for left in folder.glob(f".*{suffix}.*"):
+        left.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text all at once; as `whole_file`."""
     with whole_file(path) as unfinished:

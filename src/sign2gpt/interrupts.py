@@ -32,7 +32,7 @@ def end_on_interrupt() -> None:
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    atexit.register(_end_deaf)
+    atexit.register(_ignore_from_now)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, _interrupt)
 
@@ -74,7 +74,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _end_deaf() -> None:
+def _ignore_from_now() -> None:
     """From here on the process only ends: there is nothing to interrupt."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -84,11 +84,7 @@ def translate(
             continue
         results.append({"clip": str(clip), **result.as_dict()})
         if result.damaged:
-            print(
-                f"sign2gpt: The clip {clip} is damaged, first at {result.damaged[0]:.2f} s: what "
-                "is signed from there on may be read wrongly; copy or download it again.",
-                file=sys.stderr,
-            )
+            _say_damaged(clip, result.damaged[0])
         if file is not None:
             write_elan(file, clip, result)
         if not as_json:
@@ -97,6 +93,15 @@ def translate(
         print_json(results)
     if failures:
         raise typer.Exit(2)
+
+
+def _say_damaged(clip: Path, first: float) -> None:
+    """`first`: seconds into the clip."""
+    print(
+        f"sign2gpt: The clip {clip} is damaged, first at {first:.2f} s: what is signed from there "
+        "on may be read wrongly; copy or download it again.",
+        file=sys.stderr,
+    )
 
 
 @app.command(rich_help_panel=USE)

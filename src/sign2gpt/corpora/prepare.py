@@ -23,7 +23,15 @@ from sign2gpt.data.manifest import (
     write_manifest,
 )
 from sign2gpt.errors import UserError
-from sign2gpt.files import alone_in, check_output, reading, sha256_of, write_json, write_whole
+from sign2gpt.files import (
+    alone_in,
+    check_output,
+    reading,
+    remove_unfinished,
+    sha256_of,
+    write_json,
+    write_whole,
+)
 from sign2gpt.parallel import in_parallel
 from sign2gpt.progress import Advance
 from sign2gpt.video.decode import ClipInfo, open_clip, probe_clip
@@ -116,12 +124,11 @@ def _prepare_chosen(
     """Write these clips to a store that nobody else writes to, and say what became of each."""
     folder = store / _CLIPS
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".*.mp4.*"):  # of a process that was killed
-        left.unlink(missing_ok=True)
+    remove_unfinished(folder, ".mp4")
     rows: list[ClipRow] = []
     unreadable: list[Unreadable] = []
     made = 0
-    _damaged(store, forget=True)
+    _forget_damage_of_lost(store)
     work = partial(_prepare_clip, store, source)
     noted = _checksums(store)
     items = [(clip, noted.get(clip.id, "")) for clip in chosen]
@@ -220,20 +227,21 @@ def _checksums(store: Path) -> dict[str, str]:
     return {}
 
 
-def _damaged(store: Path, forget: bool = False) -> set[str]:
-    """Ids of clips that were noted as made of damaged videos.
-
-    `forget` those whose files are gone, which are to be made anew.
-    """
+def _damaged(store: Path) -> set[str]:
+    """Ids of clips that were noted as made of damaged videos."""
     note = store / DAMAGED_NAME
     if not note.is_file():
         return set()
     with reading(note, "delete it, and damage found so far is forgotten"):
-        found = {json.loads(line) for line in note.read_text(encoding="utf-8").splitlines()}
-    if forget:
-        found = {clip_id for clip_id in found if (store / clip_file(clip_id)).is_file()}
-        write_whole(note, "".join(json.dumps(clip_id) + "\n" for clip_id in sorted(found)))
-    return found
+        return {json.loads(line) for line in note.read_text(encoding="utf-8").splitlines()}
+
+
+def _forget_damage_of_lost(store: Path) -> None:
+    """Clips whose files are gone are made anew, maybe of videos that were mended."""
+    if noted := _damaged(store):
+        there = sorted(clip_id for clip_id in noted if (store / clip_file(clip_id)).is_file())
+        lines = "".join(json.dumps(clip_id) + "\n" for clip_id in there)
+        write_whole(store / DAMAGED_NAME, lines)
 
 
 def _prepare_clip(

@@ -20,7 +20,14 @@ import numpy as np
 from sign2gpt.data.manifest import MANIFEST_NAMES, PARQUET_NAME, ClipRow, write_manifest
 from sign2gpt.data.tables import read_records
 from sign2gpt.errors import UserError
-from sign2gpt.files import check_output, reading, sha256_of, write_json, write_whole
+from sign2gpt.files import (
+    check_output,
+    reading,
+    remove_unfinished,
+    sha256_of,
+    write_json,
+    write_whole,
+)
 from sign2gpt.parallel import in_parallel
 from sign2gpt.synth import CLIPS
 from sign2gpt.synth.avatar import VIEW, Picture, draw
@@ -116,8 +123,7 @@ def make_corpus(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / ARGUMENTS_NAME, arguments)
     (out / "clips").mkdir(exist_ok=True)
-    for left in (out / "clips").glob(".*.mp4.*"):  # of a process that was killed
-        left.unlink(missing_ok=True)
+    remove_unfinished(out / "clips", ".mp4")
     rows, truth = [], []
     for row, line in in_parallel(partial(_make_clip, out, seed), planned, workers):
         rows.append(row)
