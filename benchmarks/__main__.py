@@ -103,8 +103,9 @@ def with_tables(page: str) -> str:
 
 def _tables(content: dict[str, Any]) -> str:
     here = content["machine"]
-    bf16 = any("bf16" in name for name in here["instructions"])
-    kind = "with bfloat16" if bf16 else "without bfloat16"
+    kinds = {"amx_bf16": "with AMX", "avx512_bf16": "with bfloat16"}
+    found = [kind for name, kind in kinds.items() if name in here["instructions"]]
+    kind = found[0] if found else "without bfloat16"
     chip = here["gpu"] or f"{here['cpu']}, {here['cores']} cores, {kind}"
     lines = [
         f"\n### {chip}\n",
