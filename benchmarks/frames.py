@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from transformers import Dinov2Config
 
 from benchmarks.harness import Case, Target, Work
+from sign2gpt.freed_memory import keep_freed_memory
 from sign2gpt.model import Sign2GPTConfig
+from sign2gpt.model.dinov2_embedding import normalised
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
 from sign2gpt.model.published import published_config
 from sign2gpt.model.spatial import SpatialModel
@@ -52,9 +54,10 @@ def textbook() -> Iterator[None]:
 
 def plain_signs(model: nn.Module, pictures: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Frames (N, 3, h, h) uint8 of clips (B,) -> Z and its mask, by transformers' vision model."""
-    spatial = model.spatial_model
+    spatial, config = model.spatial_model, model.config
     with textbook():
-        read = spatial.backbone(pixel_values=spatial.normalise(pictures)).pooler_output
+        given = normalised(pictures, config.image_mean, config.image_std, torch.float32)
+        read = spatial.backbone(pixel_values=given).pooler_output
         return model.sign_encoder(spatial.norm(spatial.projection(read)), lengths)
 
 
@@ -99,6 +102,7 @@ def build(
         items=frames,
         unit="frame",
         target=target,
+        ready=lambda: keep_freed_memory(device),  # as a translator does
         memory=adapted > 0,  # without adapters it is the same
     )
 

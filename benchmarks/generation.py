@@ -18,6 +18,7 @@ from transformers.initialization import no_init_weights
 
 from benchmarks.frames import operations, plain_signs
 from benchmarks.harness import Case, Target, Work, fill, the_dtype
+from sign2gpt.freed_memory import keep_freed_memory
 from sign2gpt.model import Sign2GPTConfig, Sign2GPTForConditionalGeneration
 from sign2gpt.model.cpu_generation import wide_dtype
 from sign2gpt.model.modeling import SignEncoderOutput
@@ -136,6 +137,7 @@ def build(
 
     def ready() -> None:
         """A few tokens, so that no first call is counted, which takes its memory."""
+        keep_freed_memory(device)  # as a translator does
         beside(tokens=4)
         search(fast, tokens=4, **given)
 

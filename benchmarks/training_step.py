@@ -17,6 +17,7 @@ from transformers.initialization import no_init_weights
 
 from benchmarks.frames import TINY, VISION, operations, plain_signs, textbook
 from benchmarks.harness import STATUS, Case, Target, Work, fill, the_dtype
+from sign2gpt.freed_memory import keep_freed_memory
 from sign2gpt.model import (
     Sign2GPTConfig,
     Sign2GPTForConditionalGeneration,
@@ -25,7 +26,6 @@ from sign2gpt.model import (
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.published import published_config
 from sign2gpt.model.quantise import hold_language_model
-from sign2gpt.train.freed_memory import keep_freed_memory
 
 CLEAR = STATUS.with_name("clear_refs")
 TITLE = "Training step: 2,533 pseudo-glosses (stage 1), XGLM-564M and 24 tokens (stage 2)"

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "sign2gpt"
 FLOORS = [  # from the ground up; modules on one floor know nothing of each other
-    {"errors", "interrupts"},
+    {"errors", "freed_memory", "interrupts"},
     {"progress", "parallel", "files"},
     {"model", "video", "text", "metrics", "spot"},
     {"data", "synth"},

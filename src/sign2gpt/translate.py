@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sign2gpt.errors import UserError
+from sign2gpt.freed_memory import keep_freed_memory
 from sign2gpt.spot import THRESHOLD, SpottedSign, spot_signs
 from sign2gpt.text.tokenizer import texts_of, tokens_in
 
@@ -71,7 +72,10 @@ class Translation:
 
 
 class Translator:
-    """A trained model with the processor that feeds it."""
+    """A trained model with the processor that feeds it.
+
+    On a CPU what it frees stays with the process from now on (see `freed_memory`).
+    """
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class Translator:
         self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self.processor = processor
         self.vocabulary = vocabulary
+        keep_freed_memory(self.model.device)
 
     @classmethod
     def from_pretrained(

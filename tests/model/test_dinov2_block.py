@@ -146,7 +146,7 @@ def test_groups_draw_the_same_dropout_again(tiny_config, awaken, clips, monkeypa
     config = tiny_config(None, spatial_lora_dropout=0.5)
     spatial = frozen(awaken(SpatialModel(config))).train()
     spatial.gradient_checkpointing = True
-    monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", 3 * 5 * 32)  # 3 frames
+    monkeypatch.setattr(spatial_module, "TOKENS_AT_ONCE", 3 * 5 * 32)  # 3 frames
     frames, _ = clips(8)
     weight = spatial.backbone.encoder.layer[1].mlp.fc2.adapter.lora_b
 
@@ -177,7 +177,7 @@ def test_groups_give_the_gradients_of_all_frames_at_once(
     learnt = [weight for weight in spatial.double().parameters() if weight.requires_grad]
     found = []
     for frames_at_once in (8, 3):
-        monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", frames_at_once * 5 * 32)
+        monkeypatch.setattr(spatial_module, "TOKENS_AT_ONCE", frames_at_once * 5 * 32)
         found.append(torch.autograd.grad(spatial(frames).pow(3).sum(), learnt))
     for whole, grouped in zip(*found, strict=True):
         torch.testing.assert_close(grouped, whole, atol=1e-10, rtol=1e-10)
@@ -192,7 +192,7 @@ def test_a_resnet_that_learns_sees_all_frames_of_a_batch_at_once(tiny_config, cl
     frames, _ = clips(8)
     found = []
     for values_at_once in (10**9, 1):
-        monkeypatch.setattr(spatial_module, "VALUES_AT_ONCE", values_at_once)
+        monkeypatch.setattr(spatial_module, "PIXELS_AT_ONCE", values_at_once)
         found.append(spatial(frames))
     torch.testing.assert_close(*found)
 

@@ -31,7 +31,7 @@ def test_stored_tokens_give_what_pixels_give(layers, tiny_config, awaken, clips)
 
 
 def test_groups_of_frames_without_gradients_change_nothing(tiny_config, awaken, clips, monkeypatch):
-    monkeypatch.setattr("sign2gpt.model.spatial.VALUES_AT_ONCE", 40 * 3 * 28 * 28)
+    monkeypatch.setattr("sign2gpt.model.spatial.PIXELS_AT_ONCE", 40 * 3 * 28 * 28)
     spatial = awaken(SpatialModel(tiny_config(None))).eval()
     frames, _ = clips(150)
     with torch.no_grad():

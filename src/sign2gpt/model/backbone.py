@@ -21,6 +21,7 @@ from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedM
 from sign2gpt.errors import UserError
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.dinov2_block import ReadyBlocks
+from sign2gpt.model.dinov2_embedding import ReadyEmbedding, normalised
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter, adapt, linear_names
 
 SPATIAL_LORA_STD = 0.02
@@ -42,14 +43,14 @@ class FrameReader(Protocol):
         """Put adapters into the top `spatial_lora_layers` blocks."""
 
     def below(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, 3, H, W) -> what the first adapted block reads (N, P, C); with
-        nothing to adapt above, P is 1: the finished feature."""
+        """Frames (N, 3, H, W), uint8 RGB or float already normalised -> what the first adapted
+        block reads (N, P, C); with nothing to adapt above, P is 1: the finished feature."""
 
     def above(self, frame_tokens: Tensor) -> Tensor:
         """What `below` gave (N, P, C) -> features (N, C)."""
 
     def features(self, frames: Tensor) -> Tensor:
-        """Normalised frames (N, 3, H, W) -> features (N, C)."""
+        """Frames as in `below` -> features (N, C)."""
 
     def settle(self, mode: bool) -> None:
         """Put the vision model into training mode or out of it."""
@@ -203,13 +204,13 @@ class ClassTokenReader:
         self.adapts = config.spatial_lora_layers > 0
         self.first_adapted = len(backbone.encoder.layer) - config.spatial_lora_layers
         self.blocks = ReadyBlocks(backbone.encoder.layer)
-        self._interpolated: tuple[tuple, Tensor, Tensor] | None = None
+        self.embedding = ReadyEmbedding(backbone.embeddings, config.image_mean, config.image_std)
 
     def adapt(self) -> None:
         adapt_blocks(list(self.backbone.encoder.layer)[self.first_adapted :], self.config)
 
     def below(self, frames: Tensor) -> Tensor:
-        tokens = self._embed(frames)
+        tokens = self.embedding(frames)
         if not self.adapts:
             return self._class_token(tokens, first=0)[:, None]
         for index in range(self.first_adapted):
@@ -232,28 +233,7 @@ class ClassTokenReader:
 
     def forget(self) -> None:
         self.blocks.forget()
-        self._interpolated = None
-
-    def _embed(self, frames: Tensor) -> Tensor:
-        embeddings = self.backbone.embeddings
-        patches = embeddings.patch_embeddings(frames)
-        class_token = embeddings.cls_token.expand(len(frames), -1, -1)
-        tokens = torch.cat((class_token, patches), dim=1)
-        return embeddings.dropout(tokens + self._positions(tokens, *frames.shape[-2:]))
-
-    def _positions(self, tokens: Tensor, height: int, width: int) -> Tensor:
-        """The position table for this frame size, kept while it is frozen."""
-        embeddings = self.backbone.embeddings
-        table = embeddings.position_embeddings
-        if table.requires_grad or table.is_inference():  # nobody counts its changes
-            return embeddings.interpolate_pos_encoding(tokens, height, width)
-        key = (height, width, table.dtype, table.device, table.data_ptr(), table._version)
-        if self._interpolated is None or self._interpolated[0] != key:
-            with torch.inference_mode(False), torch.no_grad():  # training may use it later
-                positions = embeddings.interpolate_pos_encoding(tokens, height, width)
-            # Held, so that another table cannot come to lie where this one was.
-            self._interpolated = (key, table.detach(), positions)
-        return self._interpolated[2]
+        self.embedding.forget()
 
     def _class_token(self, tokens: Tensor, first: int) -> Tensor:
         """Blocks from `first` on and the final norm: (N, P, C) -> class token (N, C)."""
@@ -283,7 +263,10 @@ class WholeReader:
         return frame_tokens[:, 0]
 
     def features(self, frames: Tensor) -> Tensor:
-        feature = _feature(self.backbone, frames)
+        given = normalised(
+            frames, self.config.image_mean, self.config.image_std, self.backbone.dtype
+        )
+        feature = _feature(self.backbone, given)
         assert feature is not None  # `class_options` has seen it
         return feature
 

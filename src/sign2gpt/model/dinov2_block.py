@@ -3,7 +3,8 @@
 What never changes is done once: q, k and v are one matrix that holds the attention's scale,
 LayerScale is multiplied into the layers before it, and all are in the products' dtype. (autocast
 casts frozen weights anew at every use: it keeps only those that learn.) Without gradients W + BA is
-one matrix too, on a CPU in oneDNN's blocks. The tokens between blocks keep their own dtype.
+one matrix too, on a CPU in oneDNN's blocks: then GELU and x + are a product's last step, before it
+is rounded, and the tokens between blocks are in the products' dtype. Else they keep their own.
 
 Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width of a head.
 """
@@ -19,9 +20,9 @@ from torch import Tensor, nn
 from sign2gpt.model.dropout import dropout
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
 from sign2gpt.model.packed_linear import PackedLinear
-from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
+from sign2gpt.model.precision import autocast_dtype, has_amx, kind_of, no_autocast
 
-PACKED_ROWS = 2570  # weights are laid out for: tokens of 10 frames of 224 x 224
+PACKED_ROWS = 4112  # weights are laid out for: tokens of 16 frames of 224 x 224
 Factor = Tensor | float  # on a layer's outputs: (O,), or one for all
 
 
@@ -126,13 +127,16 @@ class ReadyBlock:
         how = (dtype, merge, pack)
         self.query_key_value = [ReadyLinear(three[group], factors[group], *how) for group in groups]
         self.out = ReadyLinear([attention.o_proj], [scale1], *how)
-        self.up = ReadyLinear(ups, [1.0] * len(ups), *how)
+        gelu = not swiglu and mlp.config.hidden_act == "gelu"
+        self.up = ReadyLinear(ups, [1.0] * len(ups), *how, gelu)
         self.down = ReadyLinear([mlp.down_proj if swiglu else mlp.fc2], [scale2], *how)
         self.activation = mlp.act_fn if swiglu else mlp.activation_fn
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """(N, P, C) -> (N, P, C), or (N, 1, C) where only the class token is wanted."""
         block, attention = self.block, self.block.attention
+        if self.out.packed is not None:
+            tokens = tokens.to(self.dtype)
         normed = block.norm1(tokens).to(self.dtype)
         inputs = [normed]
         if self.class_token_alone:
@@ -146,15 +150,23 @@ class ReadyBlock:
         )
         drop = attention.attention_dropout if attention.training else 0.0
         heads = attend(query, key, value, drop)
-        tokens = tokens + block.drop_path(self.out(heads.transpose(1, 2).flatten(2)))
+        tokens = self._added(self.out, heads.transpose(1, 2).flatten(2), tokens)
         hidden, *gated = self.up(block.norm2(tokens).to(self.dtype)).chunk(self.up.count, -1)
-        hidden = self.activation(hidden)
-        return tokens + block.drop_path(self.down(hidden * gated[0] if gated else hidden))
+        hidden = hidden if self.up.activates else self.activation(hidden)
+        return self._added(self.down, hidden * gated[0] if gated else hidden, tokens)
+
+    def _added(self, linear: "ReadyLinear", inputs: Tensor, tokens: Tensor) -> Tensor:
+        """x + the product."""
+        drop_path = self.block.drop_path
+        if linear.packed is not None and isinstance(drop_path, nn.Identity):
+            return linear.packed(inputs, tokens)
+        return tokens + drop_path(linear(inputs))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, drop: float = 0.0) -> Tensor:
     """softmax(q k^T) v of queries that hold the scale: each (N, H, P, Dh) -> (N, H, P, Dh)."""
-    if query.dtype == torch.bfloat16 and kind_of(query.device) == "cpu":
+    in_bf16 = query.dtype == torch.bfloat16 and kind_of(query.device) == "cpu"
+    if in_bf16 and (torch.is_grad_enabled() or not has_amx()):
         # There the fused one is slower.
         weights = torch.softmax(query @ key.transpose(-1, -2), dim=-1)
         return F.dropout(weights, drop, drop > 0) @ value
@@ -170,6 +182,11 @@ class ReadyLinear:
         dtype: of the product.
         merge: whether adapters are added into the weights.
         pack: as in `ReadyBlock`.
+        gelu: whether GELU follows, which is part of a packed product.
+
+    Attributes:
+        packed: the product, where it is laid out so.
+        activates: whether it is followed by GELU.
     """
 
     def __init__(
@@ -179,6 +196,7 @@ class ReadyLinear:
         dtype: torch.dtype,
         merge: bool,
         pack: bool,
+        gelu: bool = False,
     ):
         self.count = len(linears)
         self.dtype = dtype
@@ -201,8 +219,9 @@ class ReadyLinear:
             pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
         self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
         if pack and PackedLinear.possible(self.weight):
-            self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS)
+            self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS, gelu)
             del self.weight
+        self.activates = gelu and self.packed is not None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """(N, P, I) -> (N, P, the sum of the layers' O); no gradients where it is packed."""

@@ -86,5 +86,15 @@ def fast_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.11
-    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
+    return any(_cpu_capabilities().get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies whole blocks of bfloat16 at once."""
+    return bool(_cpu_capabilities().get("amx_bf16"))
+
+
+def _cpu_capabilities() -> dict[str, bool]:
+    import torch
+
+    return getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.11

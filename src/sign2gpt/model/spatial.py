@@ -22,7 +22,8 @@ from sign2gpt.model.precision import kind_of
 # Frames pass in groups: less memory, and on a CPU what a block keeps between two products stays in
 # the cache, in memory that the allocator gives again (beyond 32 MB it asks the system each time).
 FRAMES_AT_ONCE = 64
-VALUES_AT_ONCE = 1_600_000  # on a CPU: 10 frames of 224 x 224, or the tokens of 16 in ViT-S/14
+# On a CPU so many values of frames, or of their tokens: 16 of 224 x 224 in ViT-S/14.
+PIXELS_AT_ONCE, TOKENS_AT_ONCE = 2_410_000, 1_600_000
 
 
 class SpatialModel(nn.Module):
@@ -68,7 +69,7 @@ class SpatialModel(nn.Module):
         self.require_storable()
         check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
         with torch.no_grad():
-            return self._by_groups(lambda f: self.reader.below(self.normalise(f)), pixel_values)
+            return self._by_groups(self.reader.below, pixel_values)
 
     def forward(
         self, pixel_values: Tensor | None = None, frame_tokens: Tensor | None = None
@@ -97,9 +98,7 @@ class SpatialModel(nn.Module):
             features = self._by_groups(self.reader.above, frame_tokens, each_alone=True)
         else:
             check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
-            features = self._by_groups(
-                lambda f: self.reader.features(self.normalise(f)), pixel_values
-            )
+            features = self._by_groups(self.reader.features, pixel_values)
         projected = self.projection(features)
         if self.training and self.norm.training and len(projected) == 1:
             # One frame has no variance; its running estimate stands in.
@@ -108,15 +107,6 @@ class SpatialModel(nn.Module):
                 projected, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
             )
         return self.norm(projected)
-
-    def normalise(self, pixel_values: Tensor) -> Tensor:
-        """uint8 RGB (N, 3, H, W) to normalised floats; floats pass as they are."""
-        dtype = self.projection.weight.dtype
-        if pixel_values.is_floating_point():
-            return pixel_values.to(dtype)
-        mean = torch.tensor(self.config.image_mean, device=pixel_values.device).view(3, 1, 1)
-        std = torch.tensor(self.config.image_std, device=pixel_values.device).view(3, 1, 1)
-        return ((pixel_values.float() / 255 - mean) / std).to(dtype)
 
     def train(self, mode: bool = True) -> "SpatialModel":
         super().train(mode)
@@ -149,7 +139,8 @@ class SpatialModel(nn.Module):
         """
         grad, on_cpu = torch.is_grad_enabled(), kind_of(frames.device) == "cpu"
         recompute = grad and each_alone and self.recomputes
-        size = max(1, VALUES_AT_ONCE // frames[:1].numel()) if on_cpu else FRAMES_AT_ONCE
+        values = PIXELS_AT_ONCE if frames.dim() == 4 else TOKENS_AT_ONCE
+        size = max(1, values // frames[:1].numel()) if on_cpu else FRAMES_AT_ONCE
         in_groups = not grad or recompute or (each_alone and on_cpu)
         if len(frames) <= size or not in_groups:
             return run(frames)

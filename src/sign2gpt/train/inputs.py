@@ -25,6 +25,7 @@ from sign2gpt.data.dataset import ClipDataset, ClipVariants, variant_id
 from sign2gpt.data.features import FeatureDataset, FeatureStore
 from sign2gpt.data.store import ClipStore, open_store
 from sign2gpt.data.streaming import StreamedClips, streamable
+from sign2gpt.freed_memory import keep_freed_memory
 from sign2gpt.model.precision import fast_bf16
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import BELOW_SETTINGS, SIGN_SETTINGS
@@ -225,6 +226,7 @@ def _encoded(
     """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip from the one of number `begin` on."""
     was_training = model.training
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    keep_freed_memory(model.device)
     # Decoding is worth processes of its own; reading stored tokens is not.
     workers = 0 if isinstance(clips, FeatureDataset) else 2
     done = begin - begin % CLIPS_AT_ONCE  # batches are the same wherever it begins

@@ -38,6 +38,7 @@ class StandIn(TorchFunctionMode):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+        self.casts: dict[Tensor, Tensor] | None = {}  # autocast keeps those of what learns
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -45,9 +46,9 @@ class StandIn(TorchFunctionMode):
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         dtype = autocast_dtype(torch.device("meta"))
         if dtype is not None and name in _NARROW:
-            args, kwargs = _cast((args, kwargs), dtype)
+            args, kwargs = _cast((args, kwargs), dtype, self.casts)
         elif dtype is not None and name in _WIDE_ON_GPU and self.kind == "cuda":
-            args, kwargs = _cast((args, kwargs), torch.float32)
+            args, kwargs = _cast((args, kwargs), torch.float32, None)
         if name == "dropout" and self.kind == "cuda":
             return _dropout(*args, **kwargs)
         if name == "scaled_dot_product_attention":
@@ -58,10 +59,15 @@ class StandIn(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _cast(arguments: Any, dtype: torch.dtype) -> Any:
+def _cast(arguments: Any, dtype: torch.dtype, kept: dict[Tensor, Tensor] | None) -> Any:
     def cast(value: Any) -> Any:
-        floats = isinstance(value, Tensor) and value.is_meta and value.is_floating_point()
-        return value.to(dtype) if floats else value
+        if not (isinstance(value, Tensor) and value.is_meta and value.is_floating_point()):
+            return value
+        if kept is None or value.dtype == dtype or not (value.is_leaf and value.requires_grad):
+            return value.to(dtype)
+        if value not in kept:
+            kept[value] = value.to(dtype)
+        return kept[value]
 
     return tree_map(cast, arguments)
 
@@ -131,11 +137,16 @@ class Live(TorchDispatchMode):
         self._sizes = {tensor.untyped_storage()._cdata: None for tensor in known}
         self._again: dict[tuple, Callable[[], Any]] = {}
         self._stack = ExitStack()
+        self._stand_in = StandIn(kind)
 
     def __enter__(self) -> Live:
-        for context in (meta_as(*self._meaning), StandIn(self._meaning[0])):
+        for context in (meta_as(*self._meaning), self._stand_in):
             self._stack.enter_context(context)
         return super().__enter__()
+
+    def end_of_forward(self) -> None:
+        """What autocast has kept goes: what runs again on the way back casts anew."""
+        self._stand_in.casts = None
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)

@@ -241,6 +241,7 @@ def count_step(
     with Live(kind, dtype, [*weights, *gradients]) as live:
         batch = {name: torch.empty(size, dtype=of) for name, (size, of) in sizes.items()}
         loss = _loss(recipe, model, batch, num_frames, shapes)  # the trainer holds the batch
+        live.end_of_forward()
         kept, forward = live.now, live.peak
         live.peak = live.now
         backward(loss)

@@ -16,9 +16,9 @@ import torch
 
 from sign2gpt.errors import UserError
 from sign2gpt.files import new_folder
+from sign2gpt.freed_memory import keep_freed_memory
 from sign2gpt.progress import Advance
 from sign2gpt.train.build import require_same_frozen_models
-from sign2gpt.train.freed_memory import keep_freed_memory
 from sign2gpt.train.inputs import Datasets
 from sign2gpt.train.recipe import Recipe, wrong_values
 from sign2gpt.train.recipe_file import load_recipe, save_recipe

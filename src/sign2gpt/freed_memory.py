@@ -1,7 +1,8 @@
-"""What a training step frees on a CPU stays with the process, for the next step.
+"""What a model frees on a CPU stays with the process, for its next step or clip.
 
-glibc gives large blocks back to the system, which clears each page anew when it is touched: 6 %
-of a step's time with the paper's vision model (docs/log.md).
+glibc gives large blocks back to the system, which clears each page anew when it is touched: 6 % of
+a training step's time with the paper's vision model, up to a third of what frames take without
+gradients (docs/log.md).
 """
 
 import ctypes
@@ -16,7 +17,7 @@ _SETTINGS = {"MMAP_THRESHOLD": (-3, 2**25), "TRIM_THRESHOLD": (-1, 2**31 - 1)}  
 def keep_freed_memory(device: torch.device) -> bool:
     """Let freed blocks of up to 32 MB stay with this process from now on; whether it is done.
 
-    It is not where training is not on the CPU, where the C library has no such setting, nor where
+    It is not where the model is not on the CPU, where the C library has no such setting, nor where
     the environment sets malloc.
     """
     own = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")

@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from sign2gpt.train.freed_memory import keep_freed_memory
+from sign2gpt.freed_memory import keep_freed_memory
 
 TWICE = """
 import ctypes, resource, sys, torch
-from sign2gpt.train.freed_memory import keep_freed_memory
+from sign2gpt.freed_memory import keep_freed_memory
 
 ctypes.CDLL(None).mallopt(-3, 2**20)  # larger ones are mapped, whatever lies around
 if sys.argv[1] == "kept":
