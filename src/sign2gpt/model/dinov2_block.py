@@ -10,13 +10,14 @@ Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width o
 """
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sign2gpt.model.adapted_product import AdaptedProduct
 from sign2gpt.model.dropout import dropout
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
 from sign2gpt.model.packed_linear import PackedLinear
@@ -85,7 +86,7 @@ class ReadyBlocks:
             with torch.inference_mode(False), torch.no_grad():  # training may use it later
                 # Held, so that a changed weight cannot come to lie where the old one was.
                 seen = [(weight.detach(), weight._version) for weight in read]
-                known = self._ready[index] = (kind, seen, ReadyBlock(block, *kind, pack=merge))
+                known = self._ready[index] = (kind, seen, ReadyBlock(block, *kind, pack=True))
         return known[2]
 
 
@@ -104,8 +105,8 @@ class ReadyBlock:
         dtype: of the products.
         merge: whether adapters are added into the weights.
         class_token_alone: whether no other token is wanted: then only its query is made.
-        pack: whether to lay weights out for a product without gradients, where there is a faster
-            one; worth it for more than one call.
+        pack: whether to lay weights out for a product, where there is a faster one; worth it for
+            more than one call.
     """
 
     def __init__(
@@ -218,9 +219,17 @@ class ReadyLinear:
         if adapted and not merge:
             pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
         self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
+        self.products: list[AdaptedProduct] | None = None  # theirs, where there are such products
         if pack and PackedLinear.possible(self.weight):
-            self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS, gelu)
-            del self.weight
+            if self.sharing:
+                self.products = [
+                    AdaptedProduct(self.weight[rows], self._bias(rows), PACKED_ROWS)
+                    for rows in self._rows()
+                ]
+                del self.weight
+            elif merge:
+                self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS, gelu)
+                del self.weight
         self.activates = gelu and self.packed is not None
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -229,23 +238,32 @@ class ReadyLinear:
             return self.packed(inputs)
         if not self.sharing:
             return F.linear(inputs, self.weight, self.bias)
-        start, parts = 0, []
-        for pairs in self.sharing:
-            rows = slice(start, start + sum(len(adapter.lora_b) for adapter, _ in pairs))
-            start = rows.stop
-            parts.append(self._adapted(inputs, rows, pairs))
+        parts = [
+            self._adapted(inputs, group, rows, pairs)
+            for group, (rows, pairs) in enumerate(zip(self._rows(), self.sharing, strict=True))
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
+    def _rows(self) -> list[slice]:
+        """The outputs of each group of adapters that share A."""
+        ends = list(accumulate(sum(len(one.lora_b) for one, _ in pairs) for pairs in self.sharing))
+        return [slice(begin, end) for begin, end in pairwise([0, *ends])]
+
+    def _bias(self, rows: slice) -> Tensor | None:
+        return None if self.bias is None else self.bias[rows]
+
     def _adapted(
-        self, inputs: Tensor, rows: slice, pairs: list[tuple[LowRankAdapter, Factor]]
+        self, inputs: Tensor, group: int, rows: slice, pairs: list[tuple[LowRankAdapter, Factor]]
     ) -> Tensor:
         """(W + BA) x of these rows; as in `LowRankAdapter.apply_to`, by one product or by three."""
-        weight, bias = self.weight[rows], None if self.bias is None else self.bias[rows]
         first = pairs[0][0]
         down = first.down.to(self.dtype)
         up = torch.cat(
             [adapter.lora_b * _column(factor) * adapter.scale for adapter, factor in pairs]
         ).to(self.dtype)
+        if self.products is not None:
+            return self.products[group](inputs, down, up, first.dropout if first.training else 0.0)
+        weight, bias = self.weight[rows], self._bias(rows)
         if not first.drops and inputs.shape[:-1].numel() >= len(weight):
             return F.linear(inputs, weight + up @ down, bias)
         flat = inputs.flatten(0, -2)  # of a view, `addmm_` would copy the gradient

@@ -1,9 +1,10 @@
 """Dropout that is cheap on a CPU, in time and in memory.
 
 torch draws 64 random bits a value there, one after the other, and keeps a float a value for the way
-back. Here 16 bits are drawn, and one is kept.
+back. Here 8 bits are drawn, and one is kept.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,42 @@ def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = Fal
     seed comes from torch's default generator, so that `torch.manual_seed` sets it. `inplace` may
     overwrite the values: right where the operation that made them does not need them backward.
     """
-    dropped = round(p * _LEVELS)
-    if not training or not 0 < dropped < _LEVELS or kind_of(values.device) != "cpu":
+    dropped = levels(p)
+    if not training or dropped is None or kind_of(values.device) != "cpu":
         return F.dropout(values, p, training)
     return _Dropout.apply(values, dropped, inplace)
+
+
+def levels(p: float) -> int | None:
+    """p in steps of 2^-16; None where this dropout has nothing to do or cannot do it."""
+    dropped = round(p * _LEVELS)
+    return dropped if 0 < dropped <= _LEVELS - 256 else None
+
+
+def drop(values: Tensor, dropped: int, out: Tensor) -> Tensor:
+    """Write the values (contiguous), dropped out, into `out`, which may be they; which were kept, a
+    bit each."""
+    kept = torch.empty(-(-values.numel() // 8), dtype=torch.uint8, device=values.device)
+    if values.is_meta:
+        return kept
+    seed = int(torch.randint(2**62, (), device="cpu"))
+    random = np.random.Generator(np.random.SFC64(seed))
+    thresholds = _thresholds(dropped)[seed % 256 :]
+    nothing = values.new_zeros(())
+    for part, bits, result in zip(_parts(values), _bits(kept), _parts(out), strict=True):
+        drawn = random.integers(2**64, size=-(-len(part) // 8), dtype=np.uint64)
+        keep = drawn.view(np.uint8)[: len(part)] >= thresholds[: len(part)]
+        _add_kept(nothing, part, keep.view(np.uint8), dropped, result)
+        bits.numpy()[:] = np.packbits(keep)
+    return kept
+
+
+def add_kept(sums: Tensor, values: Tensor, kept: Tensor, dropped: int) -> None:
+    """Add to the sums what `drop` would have left of the values, by the bits it gave; all of them
+    contiguous."""
+    for total, part, bits in zip(_parts(sums), _parts(values), _bits(kept), strict=True):
+        keep = np.unpackbits(bits.numpy(), count=len(part))
+        _add_kept(total, part, keep, dropped, total)
 
 
 class _Dropout(torch.autograd.Function):
@@ -40,18 +73,8 @@ class _Dropout(torch.autograd.Function):
         else:
             values = values.contiguous()
             out = torch.empty_like(values)
-        kept = torch.empty(-(-values.numel() // 8), dtype=torch.uint8, device=values.device)
         ctx.dropped = dropped
-        ctx.save_for_backward(kept)
-        if values.is_meta:
-            return out
-        seed = int(torch.randint(2**62, (), device="cpu"))
-        random = np.random.Generator(np.random.SFC64(seed))
-        for part, bits, result in zip(_parts(values), _bits(kept), _parts(out), strict=True):
-            drawn = random.integers(2**64, size=-(-len(part) // 4), dtype=np.uint64)
-            keep = drawn.view(np.uint16)[: len(part)] >= dropped
-            _keep(part, keep.view(np.uint8), dropped, result)
-            bits.numpy()[:] = np.packbits(keep)
+        ctx.save_for_backward(drop(values, dropped, out))
         return out
 
     @staticmethod
@@ -62,9 +85,21 @@ class _Dropout(torch.autograd.Function):
         if gradient.is_meta:
             return out, None, None
         (kept,) = ctx.saved_tensors
+        nothing = gradient.new_zeros(())
         for part, bits, result in zip(_parts(gradient), _bits(kept), _parts(out), strict=True):
-            _keep(part, np.unpackbits(bits.numpy(), count=len(part)), ctx.dropped, result)
+            keep = np.unpackbits(bits.numpy(), count=len(part))
+            _add_kept(nothing, part, keep, ctx.dropped, result)
         return out, None, None
+
+
+@lru_cache(maxsize=8)
+def _thresholds(dropped: int) -> np.ndarray:
+    """From which byte on each value of a chunk is kept: of 256 in a row some begin one higher, so
+    that together they have the 16 bits of p. To be read from any of the first 256 on, at random:
+    then each has the same chance."""
+    low, more = divmod(dropped, 256)
+    turns = np.arange(256) * 101 % 256  # far from each other
+    return np.tile((low + (turns < more)).astype(np.uint8), _CHUNK // 256 + 1)
 
 
 def _parts(values: Tensor) -> tuple[Tensor, ...]:
@@ -76,8 +111,8 @@ def _bits(kept: Tensor) -> tuple[Tensor, ...]:
     return kept.split(_CHUNK // 8)
 
 
-def _keep(values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:
-    """Values times 0 or 1 / (1 - p), as `keep` says by 0 or 1."""
+def _add_kept(sums: Tensor, values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:
+    """Sums + values times 0 or 1 / (1 - p), as `keep` says by 0 or 1."""
     kept = torch.from_numpy(keep).to(values.dtype)
     scale = _LEVELS / (_LEVELS - dropped)  # meets `kept` first: a dropped value may be large
-    torch.addcmul(values.new_zeros(()), kept, values, value=scale, out=out)
+    torch.addcmul(sums, kept, values, value=scale, out=out)

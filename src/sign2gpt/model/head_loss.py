@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sign2gpt.model.precision import autocast_dtype
 
-TARGETS_AT_ONCE = 64  # 256,008 float32 logits each: 66 MB
+TARGETS_AT_ONCE = 64  # 256,008 logits each, for which the head's weight is read
+WIDENED_AT_ONCE = 16  # of them in float32: 16 MB, which malloc gives again (beyond 32 it does not)
 
 
 def head_loss(features: Tensor, weight: Tensor, labels: Tensor, smoothing: float) -> Tensor:
@@ -42,13 +43,17 @@ class _HeadLoss(torch.autograd.Function):
         gradients = []
         chunks = (features.split(TARGETS_AT_ONCE), labels.split(TARGETS_AT_ONCE))
         for part, targets in zip(*chunks, strict=True):
-            scores = F.log_softmax((part @ weight.T).float(), dim=-1)
-            loss = F.nll_loss(scores, targets, reduction="sum")
-            total += (1 - smoothing) * loss - smoothing * scores.mean(-1).sum()
-            wanted = scores.exp_().sub_(smoothing / len(weight))
-            wanted.scatter_add_(1, targets[:, None], wanted.new_full((len(part), 1), smoothing - 1))
+            logits = part @ weight.T  # and what is wanted of them takes their place
+            fewer = (logits.split(WIDENED_AT_ONCE), targets.split(WIDENED_AT_ONCE))
+            for rows, ids in zip(*fewer, strict=True):
+                scores = F.log_softmax(rows, dim=-1, dtype=torch.float32)
+                loss = F.nll_loss(scores, ids, reduction="sum")
+                total += (1 - smoothing) * loss - smoothing * scores.mean(-1).sum()
+                wanted = scores.exp_().sub_(smoothing / len(weight))
+                wanted.scatter_add_(1, ids[:, None], wanted.new_full((len(ids), 1), smoothing - 1))
+                rows.copy_(wanted)
             # In float32 from here: float16 would lose what a loss scale is there to save.
-            gradients.append((wanted.to(weight.dtype) @ weight).float().div_(len(features)))
+            gradients.append((logits @ weight).float().div_(len(features)))
         ctx.save_for_backward(torch.cat(gradients))
         ctx.dtype = features.dtype
         return total / len(features)

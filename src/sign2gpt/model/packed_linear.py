@@ -24,8 +24,8 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.dtype, self.gelu = weight.dtype, gelu
         # In oneDNN's own layout torch can neither save nor move it: no parameter and no buffer.
-        reorder = torch.ops.mkldnn._reorder_linear_weight
-        self._packed = (weight if weight.is_meta else reorder(weight.contiguous(), rows),)
+        reorder, whole = torch.ops.mkldnn._reorder_linear_weight, weight.contiguous()
+        self._packed = (torch.empty_like(whole) if weight.is_meta else reorder(whole, rows),)
         # Contiguous, as oneDNN reads it so, whatever it is.
         self.bias = None if bias is None else nn.Parameter(bias.contiguous(), requires_grad=False)
 

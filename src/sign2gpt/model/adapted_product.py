@@ -1,0 +1,81 @@
+"""A frozen linear layer and its adapter as one step of autograd, on a CPU.
+
+Apart, the way back makes the gradient of the inputs twice, through the layer and through the
+adapter's dropout, and adds them up; here what comes through the dropout is added in its place. The
+frozen weight lies in oneDNN's blocks, for either way.
+
+Shapes: N rows (any leading dimensions), I input width, O output width, R rank.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sign2gpt.model.dropout import add_kept, drop, levels
+from sign2gpt.model.packed_linear import PackedLinear
+
+
+class AdaptedProduct:
+    """W x + b + B A dropout(x), with gradients of x, A and B.
+
+    Args:
+        weight: W (O, I), frozen; one that `PackedLinear` takes.
+        bias: b (O,), frozen, or None.
+        rows: N, roughly.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int):
+        self.there = PackedLinear(weight, bias, rows)
+        self.back = PackedLinear(weight.T, None, rows)
+
+    def __call__(self, inputs: Tensor, down: Tensor, up: Tensor, p: float) -> Tensor:
+        """(N, I) -> (N, O).
+
+        Args:
+            inputs: x.
+            down: A (R, I).
+            up: B (O, R).
+            p: probability of dropping a value of the adapter's input; 0 outside training.
+        """
+        flat = inputs.flatten(0, -2)
+        product = _Product.apply(flat, down, up, self.there, self.back, levels(p))
+        return product.unflatten(0, inputs.shape[:-1])
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        down: Tensor,
+        up: Tensor,
+        there: PackedLinear,
+        back: PackedLinear,
+        dropped: int | None,
+    ) -> Tensor:
+        kept, left = None, inputs
+        if dropped is not None:
+            inputs = inputs.contiguous()
+            left = torch.empty_like(inputs)
+            kept = drop(inputs, dropped, left)
+        narrow = left @ down.T
+        ctx.save_for_backward(left, kept, narrow, down, up)
+        ctx.back, ctx.dropped = back, dropped
+        return there(inputs).addmm_(narrow, up.T)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        left, kept, narrow, down, up = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        within = gradient @ up
+        of_inputs = None
+        if ctx.needs_input_grad[0]:
+            of_inputs = ctx.back(gradient)
+            if kept is None:
+                of_inputs.addmm_(within, down)
+            elif not gradient.is_meta:
+                add_kept(of_inputs, within @ down, kept, ctx.dropped)
+        return of_inputs, within.T @ left, gradient.T @ narrow, None, None, None
