@@ -1,8 +1,9 @@
 """Training steps at the paper's sizes: forward, backward, AdamW.
 
 Naive runs transformers' own vision model under autocast, whose adapters are three products each,
-holds the language model in float32, and computes the whole of (B, L, M) logits. Extra memory has
-the model's weights in it.
+holds the language model in float32, computes the whole of (B, L, M) logits, and steps with torch's
+AdamW as it comes (ours with the fused one, as training does). Extra memory has the model's weights
+in it.
 """
 
 from collections.abc import Callable
@@ -94,9 +95,9 @@ def build(
         return model
 
     autocast = dtype == "bfloat16"
-    steps = [Step(lambda: made(False), _ours, batch, autocast)]
+    steps = [Step(lambda: made(False), _ours, batch, autocast, fused=True)]
     if naive:
-        steps.append(Step(lambda: made(True), _plain, batch, autocast))
+        steps.append(Step(lambda: made(True), _plain, batch, autocast, fused=None))
 
     def ready() -> None:
         keep_freed_memory(device)  # as training does
@@ -136,8 +137,10 @@ class Step:
         loss: Callable[[nn.Module, Batch], Tensor],
         batch: Batch,
         autocast: bool,
+        fused: bool | None,
     ) -> None:
         self.make, self.loss, self.batch, self.autocast = make, loss, batch, autocast
+        self.fused = fused
         self.model: nn.Module | None = None
 
     def ready(self) -> None:
@@ -146,7 +149,7 @@ class Step:
         if STATUS.exists():  # the peak is to be that of the step and its weights
             CLEAR.write_text("5")
         kept = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(kept, lr=1e-6)
+        self.optimizer = torch.optim.AdamW(kept, lr=1e-6, fused=self.fused)
 
     def __call__(self) -> tuple[Tensor, ...]:
         if self.model is None:

@@ -70,3 +70,13 @@ def test_sizes_are_counted_without_values():
     assert kept.shape == values.shape
     (gradient,) = torch.autograd.grad(kept.sum(), values)
     assert gradient.shape == values.shape and gradient.is_meta
+
+
+def test_each_value_has_the_same_chance():
+    """Whatever its place among those that share a draw of thresholds, to p's 16 bits."""
+    torch.manual_seed(0)
+    values, times = torch.ones(256), 20_000
+    share = sum((dropout(values, 0.1) == 0).double() for _ in range(times)) / times
+    spread = (0.1 * 0.9 / times) ** 0.5
+    assert float((share - 0.1).abs().max()) < 5 * spread
+    assert float(share.mean()) == pytest.approx(0.1, abs=5 * spread / 16)
