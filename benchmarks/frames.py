@@ -30,12 +30,17 @@ TINY = Dinov2Config(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, 
 
 CHECK = {"dtype": "float32", "frames": 5, "vision": TINY, "pixels": 42}
 SHAPES: dict[str, dict[str, Any]] = {
-    f"{frames} frames in {name}, {adapters}": {"dtype": dtype, "frames": frames, **more}
-    for adapters, more in (
-        ("adapters on 3 blocks", {"target": Target(speed=1.0)}),
-        ("no adapters", {"adapted": 0}),
+    f"{frames} frames in {name}, {adapters}": {
+        "dtype": dtype,
+        "frames": frames,
+        "target": Target(speed=1.0, per_second=a_second),
+        **more,
+    }
+    for adapters, more in (("adapters on 3 blocks", {}), ("no adapters", {"adapted": 0}))
+    for frames, name, dtype, a_second in (
+        (FEWER, "fp32", "float32", 20),
+        (FRAMES, "bf16", "bfloat16", 100),
     )
-    for frames, name, dtype in ((FEWER, "fp32", "float32"), (FRAMES, "bf16", "bfloat16"))
 }
 
 

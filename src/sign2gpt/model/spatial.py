@@ -17,7 +17,7 @@ from sign2gpt.errors import UserError
 from sign2gpt.model.backbone import build_backbone, check_frame_size
 from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.lora import LowRankAdapter
-from sign2gpt.model.precision import kind_of
+from sign2gpt.model.precision import autocast_dtype, kind_of
 
 # Frames pass in groups: less memory, and on a CPU what a block keeps between two products stays in
 # the cache, in memory that the allocator gives again (beyond 32 MB it asks the system each time).
@@ -140,6 +140,8 @@ class SpatialModel(nn.Module):
         grad, on_cpu = torch.is_grad_enabled(), kind_of(frames.device) == "cpu"
         recompute = grad and each_alone and self.recomputes
         values = PIXELS_AT_ONCE if frames.dim() == 4 else TOKENS_AT_ONCE
+        if grad and autocast_dtype(frames.device) is not None:
+            values *= 2  # in 16 bits
         size = max(1, values // frames[:1].numel()) if on_cpu else FRAMES_AT_ONCE
         in_groups = not grad or recompute or (each_alone and on_cpu)
         if len(frames) <= size or not in_groups:
