@@ -56,3 +56,11 @@ def test_a_gradient_of_any_layout(parts):
     other = torch.autograd.grad(found, learnt, weighing.contiguous())
     for one, two in zip(own, other, strict=True):
         torch.testing.assert_close(one, two)
+
+
+def test_nearly_all_dropped_is_not_none_dropped(parts):
+    weight, bias, (inputs, _, up) = parts
+    down = torch.ones(RANK, WIDE)
+    found = AdaptedProduct(weight, bias, rows=111)(torch.ones_like(inputs), down, up, 0.999)
+    whole = F.linear(torch.ones_like(inputs), weight + up @ down, bias)
+    assert not torch.isclose(found, whole, rtol=1e-2, atol=1e-2).all(-1).any()

@@ -37,10 +37,11 @@ class AdaptedProduct:
             inputs: x.
             down: A (R, I).
             up: B (O, R).
-            p: probability of dropping a value of the adapter's input; 0 outside training.
+            p: probability of dropping a value of the adapter's input, 255 / 256 at most; 0 outside
+                training.
         """
-        flat = inputs.flatten(0, -2)
-        product = _Product.apply(flat, down, up, self.there, self.back, levels(p))
+        flat, dropped = inputs.flatten(0, -2), levels(min(p, 255 / 256))
+        product = _Product.apply(flat, down, up, self.there, self.back, dropped)
         return product.unflatten(0, inputs.shape[:-1])
 
 
