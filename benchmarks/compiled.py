@@ -32,7 +32,7 @@ def compare(name: str, module: nn.Module, call: Callable[[nn.Module], Tensor]) -
             found = call(one)
         if module.training:
             found.float().square().mean().backward()
-            module.zero_grad()
+            one.zero_grad()
 
     compiled = torch.compile(deepcopy(module), dynamic=False)
 

@@ -18,7 +18,7 @@ def keep_freed_memory(device: torch.device) -> bool:
     """Let freed blocks of up to 32 MB stay with this process from now on; whether it is done.
 
     It is not where the model is not on the CPU, where the C library has no such setting, nor where
-    the environment sets malloc.
+    the environment sets malloc: with MALLOC_TRIM_THRESHOLD_=131072 all goes back as usual.
     """
     own = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
     own = own or any(f"MALLOC_{name}_" in os.environ for name in _SETTINGS)

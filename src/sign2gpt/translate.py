@@ -74,7 +74,8 @@ class Translation:
 class Translator:
     """A trained model with the processor that feeds it.
 
-    On a CPU what it frees stays with the process from now on (see `freed_memory`).
+    On a CPU with glibc what the process frees stays with it from then on, for the next clip, unless
+    MALLOC_TRIM_THRESHOLD_ is set as it starts (see `freed_memory`).
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from sign2gpt.model.adapted_product import AdaptedProduct
 from sign2gpt.model.dropout import dropout
+from sign2gpt.model.packed_linear import PackedLinear
 
 ROWS, WIDE, OUT, RANK = (3, 37), 96, 80, 4
 
@@ -64,3 +65,28 @@ def test_nearly_all_dropped_is_not_none_dropped(parts):
     found = AdaptedProduct(weight, bias, rows=111)(torch.ones_like(inputs), down, up, 0.999)
     whole = F.linear(torch.ones_like(inputs), weight + up @ down, bias)
     assert not torch.isclose(found, whole, rtol=1e-2, atol=1e-2).all(-1).any()
+
+
+@pytest.mark.skipif(
+    not PackedLinear.possible(torch.zeros(1).bfloat16()), reason="no bfloat16 products here"
+)
+def test_gradients_in_bfloat16_are_near_those_in_float32(parts):
+    weight, bias, learnt = parts
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(5)
+        product = AdaptedProduct(weight.to(dtype), bias.to(dtype), rows=111)
+        made = product(*[one.to(dtype) for one in learnt], 0.3)
+        found[dtype] = torch.autograd.grad(made.float().square().sum(), learnt)
+    for exact, near in zip(*found.values(), strict=True):
+        assert (near - exact).norm() < 0.02 * exact.norm()
+
+
+def test_the_way_back_is_not_in_autocast(parts):
+    weight, bias, learnt = parts
+    made = AdaptedProduct(weight, bias, rows=111)(*learnt, 0.0).sum()
+    outside = torch.autograd.grad(made, learnt, retain_graph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = torch.autograd.grad(made, learnt)
+    for one, two in zip(inside, outside, strict=True):
+        torch.testing.assert_close(one, two)

@@ -282,3 +282,29 @@ def test_a_frozen_models_dropout_acts_in_training_where_it_is_asked_for(
             first, second = (spatial(frames.to(dtype)) for _ in range(2))
             assert torch.isfinite(first).all()
             assert torch.equal(first, second) is not (asked and train)
+
+
+def test_what_runs_again_drops_what_it_dropped(tiny_config, awaken, clips, monkeypatch):
+    """In one step of autograd for a layer and its adapter, a few frames at a time."""
+    monkeypatch.setattr(spatial_module, "TOKENS_AT_ONCE", 3 * 5 * 32)
+    spatial = frozen(awaken(SpatialModel(tiny_config(None, spatial_lora_dropout=0.5)))).train()
+    frames, _ = clips(8)
+    learnt = [weight for weight in spatial.parameters() if weight.requires_grad]
+    found = []
+    for again in (False, True):
+        spatial.gradient_checkpointing = again
+        torch.manual_seed(3)
+        found.append(torch.autograd.grad(spatial(frames).pow(3).sum(), learnt))
+    for kept, recomputed in zip(*found, strict=True):
+        torch.testing.assert_close(recomputed, kept)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_model_of_any_dtype_runs_under_autocast(dtype, tiny_config, awaken, clips):
+    spatial = awaken(SpatialModel(tiny_config(None))).eval().requires_grad_(False)
+    frames = torch.randint(0, 256, (4, 3, 28, 28), dtype=torch.uint8)
+    wanted = spatial(frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = spatial.to(dtype)(frames)
+    assert (found.float() - wanted).norm() < 0.1 * wanted.norm()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sign2gpt.model import Sign2GPTForConditionalGeneration, SignEncoderOutput
+from sign2gpt.model.gated_attention import attend
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -61,3 +62,19 @@ def test_more_padding_changes_nothing(model):
     torch.testing.assert_close(
         model(encoder_outputs=outputs, decoder_input_ids=ids).logits, plain, **CLOSE
     )
+
+
+def test_attention_in_training_is_that_of_the_fused_kernel():
+    """Also of a clip of which nothing may be seen: it gets nothing, not NaN."""
+    torch.manual_seed(0)
+    query = torch.randn(2, 5, 4, 8, requires_grad=True)
+    keys, values = torch.randn(2, 4, 7, 8), torch.randn(2, 4, 7, 8)
+    mask = torch.tensor([[True, True, False, True, False, False, True], [False] * 7])
+    mask = mask[:, None, None, :]
+    found = attend(query, keys, values, mask)
+    with torch.no_grad():
+        wanted = attend(query, keys, values, mask)
+    torch.testing.assert_close(found, wanted)
+    assert not found[1].any()
+    (gradient,) = torch.autograd.grad(found.square().sum(), query)
+    assert bool(gradient.isfinite().all()) and not gradient[1].any()

@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from sign2gpt.model.dropout import add_kept, drop, levels
 from sign2gpt.model.packed_linear import PackedLinear
+from sign2gpt.model.precision import no_autocast
 
 
 class AdaptedProduct:
@@ -69,14 +70,20 @@ class _Product(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        with no_autocast(gradient.device):  # as the way there, whoever calls
+            return _Product._back(ctx, gradient.contiguous())
+
+    @staticmethod
+    def _back(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         left, kept, narrow, down, up = ctx.saved_tensors
-        gradient = gradient.contiguous()
         within = gradient @ up
         of_inputs = None
         if ctx.needs_input_grad[0]:
             of_inputs = ctx.back(gradient)
             if kept is None:
                 of_inputs.addmm_(within, down)
-            elif not gradient.is_meta:
-                add_kept(of_inputs, within @ down, kept, ctx.dropped)
+            else:
+                of_dropped = within @ down
+                if not gradient.is_meta:
+                    add_kept(of_inputs, of_dropped, kept, ctx.dropped)
         return of_inputs, within.T @ left, gradient.T @ narrow, None, None, None

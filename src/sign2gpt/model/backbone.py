@@ -204,7 +204,7 @@ class ClassTokenReader:
         self.adapts = config.spatial_lora_layers > 0
         self.first_adapted = len(backbone.encoder.layer) - config.spatial_lora_layers
         self.blocks = ReadyBlocks(backbone.encoder.layer)
-        self.embedding = ReadyEmbedding(backbone.embeddings, config.image_mean, config.image_std)
+        self.embedding = ReadyEmbedding(backbone.embeddings, config)
 
     def adapt(self) -> None:
         adapt_blocks(list(self.backbone.encoder.layer)[self.first_adapted :], self.config)

@@ -125,6 +125,7 @@ class ReadyBlock:
         three = [attention.q_proj, attention.k_proj, attention.v_proj]
         factors = [attention.scaling, 1.0, 1.0]
         groups = [slice(0, 1), slice(1, 3)] if class_token_alone else [slice(0, 3)]
+        pack = pack and block.norm1.weight.dtype in (torch.float32, dtype)  # a norm takes no others
         how = (dtype, merge, pack)
         self.query_key_value = [ReadyLinear(three[group], factors[group], *how) for group in groups]
         self.out = ReadyLinear([attention.o_proj], [scale1], *how)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sign2gpt.model.configuration import Sign2GPTConfig
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import autocast_dtype, no_autocast
 
@@ -33,12 +34,11 @@ class ReadyEmbedding:
 
     Args:
         embeddings: transformers' `Dinov2Embeddings`.
-        mean: of RGB from 0 to 1, which normalisation takes away.
-        std: what it divides by.
+        config: whose `image_mean` and `image_std`, of RGB from 0 to 1, normalise bytes.
     """
 
-    def __init__(self, embeddings: nn.Module, mean: Sequence[float], std: Sequence[float]):
-        self.embeddings, self.mean, self.std = embeddings, mean, std
+    def __init__(self, embeddings: nn.Module, config: Sign2GPTConfig):
+        self.embeddings, self.config = embeddings, config
         self._positions: tuple[tuple, Tensor, Tensor] | None = None
         self._patches: dict[bool, tuple[tuple, list[Tensor], PackedLinear]] = {}
 
@@ -59,7 +59,8 @@ class ReadyEmbedding:
                 tokens = self._by_one_product(frames, packed)
             return embeddings.dropout(tokens)
         weight = embeddings.patch_embeddings.projection.weight
-        patches = embeddings.patch_embeddings(normalised(frames, self.mean, self.std, weight.dtype))
+        mean, std = self.config.image_mean, self.config.image_std
+        patches = embeddings.patch_embeddings(normalised(frames, mean, std, weight.dtype))
         class_token = embeddings.cls_token.expand(len(frames), -1, -1)
         tokens = torch.cat((class_token, patches), dim=1)
         return embeddings.dropout(tokens + self._interpolated(tokens, *frames.shape[-2:]))
@@ -88,10 +89,12 @@ class ReadyEmbedding:
         dtype = autocast_dtype(frames.device) or weight.dtype
         if torch.is_grad_enabled() or learns or weight.is_inference() or bias.is_inference():
             return None
-        if not PackedLinear.possible(torch.empty(0, dtype=dtype, device=frames.device)):
+        fits = PackedLinear.possible(torch.empty(0, dtype=dtype, device=frames.device))
+        if not fits or weight.dtype not in (torch.float32, dtype):  # nor would the norms take it
             return None
         of_bytes = not frames.is_floating_point()
-        key = (dtype, *((one.data_ptr(), one._version) for one in (weight, bias)))
+        colours = (*self.config.image_mean, *self.config.image_std)
+        key = (dtype, colours, *((one.data_ptr(), one._version) for one in (weight, bias)))
         known = self._patches.get(of_bytes)
         if known is None or known[0] != key:
             with torch.inference_mode(False), torch.no_grad():
@@ -108,7 +111,8 @@ class ReadyEmbedding:
         b' = b - W' (255 mean), by W' as it is rounded."""
         weight, bias = weight.float(), bias.float()
         if of_bytes:
-            mean, std = (weight.new_tensor(one).view(3, 1, 1) for one in (self.mean, self.std))
+            colours = (self.config.image_mean, self.config.image_std)
+            mean, std = (weight.new_tensor(one).view(3, 1, 1) for one in colours)
             weight = (weight / (255 * std)).to(dtype)
             bias = bias - (weight.float() * (255 * mean)).sum((1, 2, 3))
         return PackedLinear(weight.flatten(1).to(dtype), bias, rows=4096)
@@ -119,9 +123,10 @@ class ReadyEmbedding:
         if table.requires_grad or table.is_inference():  # nobody counts its changes
             return self.embeddings.interpolate_pos_encoding(tokens, height, width)
         key = (height, width, table.dtype, table.device, table.data_ptr(), table._version)
-        if self._positions is None or self._positions[0] != key:
+        known = self._positions
+        if known is None or known[0] != key:
             with torch.inference_mode(False), torch.no_grad():  # training may use it later
                 positions = self.embeddings.interpolate_pos_encoding(tokens, height, width)
             # Held, so that another table cannot come to lie where this one was.
-            self._positions = (key, table.detach(), positions)
-        return self._positions[2]
+            known = self._positions = (key, table.detach(), positions)
+        return known[2]

@@ -174,11 +174,14 @@ def attend(
     if torch.is_grad_enabled() and kind_of(query.device) == "cpu" and not grouped:
         # The fused one's way back takes ten times as long there in bfloat16.
         scores = (folded * (width**-0.5 if scale is None else scale)) @ keys.transpose(-1, -2)
-        if mask is not None:
-            scores = (
-                scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask
-            )
-        attended = scores.softmax(-1).to(values.dtype) @ values
+        if mask is None:
+            weights = scores.softmax(-1)
+        elif mask.dtype is torch.bool:  # who may see nothing gets nothing, as from the fused one
+            barred = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+            weights = barred.softmax(-1).masked_fill(~mask, 0.0)
+        else:
+            weights = (scores + mask).softmax(-1)
+        attended = weights.to(values.dtype) @ values
     else:
         attended = F.scaled_dot_product_attention(
             folded, keys, values, attn_mask=mask, scale=scale, enable_gqa=grouped

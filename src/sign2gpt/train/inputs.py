@@ -226,7 +226,6 @@ def _encoded(
     """(id, frame tokens (T*, P, C) or Z (T, D)) of each clip from the one of number `begin` on."""
     was_training = model.training
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    keep_freed_memory(model.device)
     # Decoding is worth processes of its own; reading stored tokens is not.
     workers = 0 if isinstance(clips, FeatureDataset) else 2
     done = begin - begin % CLIPS_AT_ONCE  # batches are the same wherever it begins
@@ -237,7 +236,9 @@ def _encoded(
         num_workers=workers,
     )
     half = torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bf16(model.device))
-    for batch in loader:
+    batches = iter(loader)
+    keep_freed_memory(model.device)  # not the loader's processes
+    for batch in batches:
         ids = batch.pop("ids")
         batch = {name: values.to(model.device) for name, values in batch.items()}
         if kind == TrainOn.frame_tokens.value:
