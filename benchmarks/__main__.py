@@ -104,8 +104,8 @@ def with_tables(page: str) -> str:
 def _tables(content: dict[str, Any]) -> str:
     here = content["machine"]
     kinds = {"amx_bf16": "with AMX", "avx512_bf16": "with bfloat16"}
-    found = [kind for name, kind in kinds.items() if name in here["instructions"]]
-    kind = found[0] if found else "without bfloat16"
+    known = (words for name, words in kinds.items() if name in here["instructions"])
+    kind = next(known, "without bfloat16")
     chip = here["gpu"] or f"{here['cpu']}, {here['cores']} cores, {kind}"
     lines = [
         f"\n### {chip}\n",

@@ -54,7 +54,7 @@ def test_values_and_gradients(
     spatial = frozen(lively(awaken(SpatialModel(config)))).train().to(dtype)
     spatial.norm.eval()  # over so few frames it would enlarge rounding
     monkeypatch.setattr("sign2gpt.model.dinov2_block.dropout", lambda values, *_: values)
-    monkeypatch.setattr("sign2gpt.model.adapted_product.levels", lambda p: None)
+    monkeypatch.setattr("sign2gpt.model.adapted_product.dropped_levels", lambda p: None)
     frames = clips(11)[0].to(dtype)
     plain = copy.deepcopy(spatial)
     wanted = plain.norm(plain.projection(features(plain, frames)))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sign2gpt.model.dropout import add_kept, drop, levels
+from sign2gpt.model.dropout import drop, dropped_levels, pass_kept
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import no_autocast
 
@@ -41,7 +41,7 @@ class AdaptedProduct:
             p: probability of dropping a value of the adapter's input, 255 / 256 at most; 0 outside
                 training.
         """
-        flat, dropped = inputs.flatten(0, -2), levels(min(p, 255 / 256))
+        flat, dropped = inputs.flatten(0, -2), dropped_levels(min(p, 255 / 256))
         product = _Product.apply(flat, down, up, self.there, self.back, dropped)
         return product.unflatten(0, inputs.shape[:-1])
 
@@ -83,7 +83,5 @@ class _Product(torch.autograd.Function):
             if kept is None:
                 of_inputs.addmm_(within, down)
             else:
-                of_dropped = within @ down
-                if not gradient.is_meta:
-                    add_kept(of_inputs, of_dropped, kept, ctx.dropped)
+                pass_kept(within @ down, kept, ctx.dropped, of_inputs, onto=True)
         return of_inputs, within.T @ left, gradient.T @ narrow, None, None, None

@@ -10,7 +10,8 @@ Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width o
 """
 
 from collections.abc import Sequence
-from itertools import accumulate, groupby, pairwise
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -178,6 +179,21 @@ def attend(query: Tensor, key: Tensor, value: Tensor, drop: float = 0.0) -> Tens
     return F.scaled_dot_product_attention(query, key, value, None, drop, scale=1.0)
 
 
+@dataclass
+class SharingAdapters:
+    """Adapters of layers in a row that share A, so that their input is dropped and narrowed once.
+
+    Attributes:
+        adapters: each with what its layer's outputs are multiplied by.
+        rows: their layers' outputs among all of the `ReadyLinear`.
+        product: they and their layers in one step of autograd, where it is laid out so.
+    """
+
+    adapters: list[tuple[LowRankAdapter, Factor]]
+    rows: slice
+    product: AdaptedProduct | None = None
+
+
 class ReadyLinear:
     """Linear layers on one input as one product, and their adapters beside it.
 
@@ -218,22 +234,22 @@ class ReadyLinear:
         ]
         self.bias = torch.cat(biases).to(dtype) if biases else None
         self.packed: PackedLinear | None = None
-        # Adapters in a row that share A, so that their input is dropped and narrowed once.
         pairs: list[tuple[LowRankAdapter, Factor]] = []
         if adapted and not merge:
             pairs = [(one.adapter, f) for one, f in zip(adapted, factors, strict=True)]
-        self.sharing = [list(group) for _, group in groupby(pairs, lambda pair: id(pair[0].down))]
-        self.products: list[AdaptedProduct] | None = None  # theirs, where there are such products
-        if pack and PackedLinear.possible(self.weight):
-            if self.sharing:
-                self.products = [
-                    AdaptedProduct(self.weight[rows], self._bias(rows), PACKED_ROWS)
-                    for rows in self._rows()
-                ]
-                del self.weight
-            elif merge:
+        self.sharing: list[SharingAdapters] = []
+        begin = 0
+        for _, group in groupby(pairs, lambda pair: id(pair[0].down)):
+            shared = list(group)
+            end = begin + sum(len(adapter.lora_b) for adapter, _ in shared)
+            self.sharing.append(SharingAdapters(shared, slice(begin, end)))
+            begin = end
+        if pack and (merge or self.sharing) and PackedLinear.possible(self.weight):
+            for one in self.sharing:
+                one.product = AdaptedProduct(*self._frozen(one.rows), PACKED_ROWS)
+            if not self.sharing:
                 self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS, gelu)
-                del self.weight
+            del self.weight
         self.activates = gelu and self.packed is not None
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -242,32 +258,24 @@ class ReadyLinear:
             return self.packed(inputs)
         if not self.sharing:
             return F.linear(inputs, self.weight, self.bias)
-        parts = [
-            self._adapted(inputs, group, rows, pairs)
-            for group, (rows, pairs) in enumerate(zip(self._rows(), self.sharing, strict=True))
-        ]
+        parts = [self._adapted(inputs, one) for one in self.sharing]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
-    def _rows(self) -> list[slice]:
-        """The outputs of each group of adapters that share A."""
-        ends = list(accumulate(sum(len(one.lora_b) for one, _ in pairs) for pairs in self.sharing))
-        return [slice(begin, end) for begin, end in pairwise([0, *ends])]
+    def _frozen(self, rows: slice) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of some outputs."""
+        return self.weight[rows], None if self.bias is None else self.bias[rows]
 
-    def _bias(self, rows: slice) -> Tensor | None:
-        return None if self.bias is None else self.bias[rows]
-
-    def _adapted(
-        self, inputs: Tensor, group: int, rows: slice, pairs: list[tuple[LowRankAdapter, Factor]]
-    ) -> Tensor:
-        """(W + BA) x of these rows; as in `LowRankAdapter.apply_to`, by one product or by three."""
-        first = pairs[0][0]
+    def _adapted(self, inputs: Tensor, sharing: "SharingAdapters") -> Tensor:
+        """(W + BA) x of their outputs; by one step of autograd, or as in `LowRankAdapter.apply_to`
+        by one product or by three."""
+        first = sharing.adapters[0][0]
         down = first.down.to(self.dtype)
         up = torch.cat(
-            [adapter.lora_b * _column(factor) * adapter.scale for adapter, factor in pairs]
+            [one.lora_b * _column(factor) * one.scale for one, factor in sharing.adapters]
         ).to(self.dtype)
-        if self.products is not None:
-            return self.products[group](inputs, down, up, first.dropout if first.training else 0.0)
-        weight, bias = self.weight[rows], self._bias(rows)
+        if sharing.product is not None:
+            return sharing.product(inputs, down, up, first.dropout if first.training else 0.0)
+        weight, bias = self._frozen(sharing.rows)
         if not first.drops and inputs.shape[:-1].numel() >= len(weight):
             return F.linear(inputs, weight + up @ down, bias)
         flat = inputs.flatten(0, -2)  # of a view, `addmm_` would copy the gradient

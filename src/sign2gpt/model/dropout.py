@@ -26,13 +26,13 @@ def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = Fal
     seed comes from torch's default generator, so that `torch.manual_seed` sets it. `inplace` may
     overwrite the values: right where the operation that made them does not need them backward.
     """
-    dropped = levels(p)
+    dropped = dropped_levels(p)
     if not training or dropped is None or kind_of(values.device) != "cpu":
         return F.dropout(values, p, training)
     return _Dropout.apply(values, dropped, inplace)
 
 
-def levels(p: float) -> int | None:
+def dropped_levels(p: float) -> int | None:
     """p in steps of 2^-16; None where this dropout has nothing to do or cannot do it."""
     dropped = round(p * _LEVELS)
     return dropped if 0 < dropped <= _LEVELS - 256 else None
@@ -56,12 +56,15 @@ def drop(values: Tensor, dropped: int, out: Tensor) -> Tensor:
     return kept
 
 
-def add_kept(sums: Tensor, values: Tensor, kept: Tensor, dropped: int) -> None:
-    """Add to the sums what `drop` would have left of the values, by the bits it gave; all of them
-    contiguous."""
-    for total, part, bits in zip(_parts(sums), _parts(values), _bits(kept), strict=True):
+def pass_kept(values: Tensor, kept: Tensor, dropped: int, out: Tensor, onto: bool = False) -> None:
+    """Write into `out` what `drop` would have left of the values, by the bits it gave; `onto`: add
+    it to what is there. All are contiguous."""
+    if values.is_meta:
+        return
+    nothing = values.new_zeros(())
+    for part, bits, result in zip(_parts(values), _bits(kept), _parts(out), strict=True):
         keep = np.unpackbits(bits.numpy(), count=len(part))
-        _add_kept(total, part, keep, dropped, total)
+        _add_kept(result if onto else nothing, part, keep, dropped, result)
 
 
 class _Dropout(torch.autograd.Function):
@@ -82,13 +85,7 @@ class _Dropout(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradient.contiguous()
         out = torch.empty_like(gradient)
-        if gradient.is_meta:
-            return out, None, None
-        (kept,) = ctx.saved_tensors
-        nothing = gradient.new_zeros(())
-        for part, bits, result in zip(_parts(gradient), _bits(kept), _parts(out), strict=True):
-            keep = np.unpackbits(bits.numpy(), count=len(part))
-            _add_kept(nothing, part, keep, ctx.dropped, result)
+        pass_kept(gradient, *ctx.saved_tensors, ctx.dropped, out)
         return out, None, None
 
 

@@ -172,7 +172,7 @@ def attend(
     folded = query.reshape(len(keys), -1, heads, width).transpose(1, 2)  # (B, H, F * L, Dh)
     grouped = keys.shape[1] != heads
     if torch.is_grad_enabled() and kind_of(query.device) == "cpu" and not grouped:
-        # The fused one's way back takes ten times as long there in bfloat16.
+        # The fused one's way back is slow there in bfloat16 (docs/log.md).
         scores = (folded * (width**-0.5 if scale is None else scale)) @ keys.transpose(-1, -2)
         if mask is None:
             weights = scores.softmax(-1)
