@@ -22,7 +22,8 @@ from sign2gpt.model.precision import autocast_dtype, kind_of
 # Frames pass in groups: less memory, and on a CPU what a block keeps between two products stays in
 # the cache, in memory that the allocator gives again (beyond 32 MB it asks the system each time).
 FRAMES_AT_ONCE = 64
-# On a CPU so many values of frames, or of their tokens: 16 of 224 x 224 in ViT-S/14.
+# On a CPU so many values of 32 bits, of frames or of their tokens: 16 of 224 x 224 in ViT-S/14;
+# twice as many of 16 bits.
 PIXELS_AT_ONCE, TOKENS_AT_ONCE = 2_410_000, 1_600_000
 
 
@@ -140,8 +141,9 @@ class SpatialModel(nn.Module):
         grad, on_cpu = torch.is_grad_enabled(), kind_of(frames.device) == "cpu"
         recompute = grad and each_alone and self.recomputes
         values = PIXELS_AT_ONCE if frames.dim() == 4 else TOKENS_AT_ONCE
-        if grad and autocast_dtype(frames.device) is not None:
-            values *= 2  # in 16 bits
+        dtype = autocast_dtype(frames.device) or self.projection.weight.dtype
+        if dtype.itemsize == 2:
+            values *= 2
         size = max(1, values // frames[:1].numel()) if on_cpu else FRAMES_AT_ONCE
         in_groups = not grad or recompute or (each_alone and on_cpu)
         if len(frames) <= size or not in_groups:
