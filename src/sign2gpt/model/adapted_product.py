@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sign2gpt.model.dropout import drop, dropped_levels, pass_kept
+from sign2gpt.model.dropout import drop, drop_again, dropped_levels, growth
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import no_autocast
 
@@ -62,6 +62,7 @@ class _Product(torch.autograd.Function):
             inputs = inputs.contiguous()
             left = torch.empty_like(inputs)
             kept = drop(inputs, dropped, left)
+            down = down * growth(dropped)  # in place of the values that are left
         narrow = left @ down.T
         ctx.save_for_backward(left, kept, narrow, down, up)
         ctx.back, ctx.dropped = back, dropped
@@ -75,13 +76,14 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def _back(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        left, kept, narrow, down, up = ctx.saved_tensors
+        left, kept, narrow, grown, up = ctx.saved_tensors
         within = gradient @ up
-        of_inputs = None
+        of_inputs, of_down = None, within.T @ left
         if ctx.needs_input_grad[0]:
-            of_inputs = ctx.back(gradient)
-            if kept is None:
-                of_inputs.addmm_(within, down)
-            else:
-                pass_kept(within @ down, kept, ctx.dropped, of_inputs, onto=True)
-        return of_inputs, within.T @ left, gradient.T @ narrow, None, None, None
+            through = within @ grown
+            if kept is not None:
+                drop_again(through, kept, through)
+            of_inputs = ctx.back(gradient, through)
+        if kept is not None:
+            of_down *= growth(ctx.dropped)
+        return of_inputs, of_down, gradient.T @ narrow, None, None, None

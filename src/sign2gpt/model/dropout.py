@@ -4,6 +4,7 @@ torch draws 64 random bits a value there, one after the other, and keeps a float
 back. Here 8 bits are drawn, and one is kept.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,8 @@ from torch.autograd.function import once_differentiable
 from sign2gpt.model.precision import kind_of
 
 _LEVELS = 2**16
-_CHUNK = 2**18  # values whose bits and factors stay in the processor's cache
+_PART = 2**18  # values whose bits and factors stay in the processor's cache
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def dropout(values: Tensor, p: float, training: bool = True, inplace: bool = False) -> Tensor:
@@ -38,33 +40,58 @@ def dropped_levels(p: float) -> int | None:
     return dropped if 0 < dropped <= _LEVELS - 256 else None
 
 
+def growth(dropped: int) -> float:
+    """What kept values are multiplied by, so that the mean stays."""
+    return _LEVELS / (_LEVELS - dropped)
+
+
 def drop(values: Tensor, dropped: int, out: Tensor) -> Tensor:
-    """Write the values (contiguous), dropped out, into `out`, which may be they; which were kept, a
-    bit each."""
+    """Draw which values (contiguous) are kept; write these into `out`, which may be they, and 0 for
+    the others, whatever they are.
+
+    Returns:
+        Which were kept: a bit each, eight a byte.
+    """
     kept = torch.empty(-(-values.numel() // 8), dtype=torch.uint8, device=values.device)
-    if values.is_meta:
-        return kept
     seed = int(torch.randint(2**62, (), device="cpu"))
-    random = np.random.Generator(np.random.SFC64(seed))
-    thresholds = _thresholds(dropped)[seed % 256 :]
-    nothing = values.new_zeros(())
-    for part, bits, result in zip(_parts(values), _bits(kept), _parts(out), strict=True):
-        drawn = random.integers(2**64, size=-(-len(part) // 8), dtype=np.uint64)
-        keep = drawn.view(np.uint8)[: len(part)] >= thresholds[: len(part)]
-        _add_kept(nothing, part, keep.view(np.uint8), dropped, result)
-        bits.numpy()[:] = np.packbits(keep)
+    _keep_only(values, _drawn(seed, dropped, kept, values.numel()), out)
     return kept
 
 
-def pass_kept(values: Tensor, kept: Tensor, dropped: int, out: Tensor, onto: bool = False) -> None:
-    """Write into `out` what `drop` would have left of the values, by the bits it gave; `onto`: add
-    it to what is there. All are contiguous."""
-    if values.is_meta:
-        return
-    nothing = values.new_zeros(())
-    for part, bits, result in zip(_parts(values), _bits(kept), _parts(out), strict=True):
-        keep = np.unpackbits(bits.numpy(), count=len(part))
-        _add_kept(result if onto else nothing, part, keep, dropped, result)
+def drop_again(values: Tensor, kept: Tensor, out: Tensor) -> None:
+    """The same for other values, by what `drop` gave."""
+    _keep_only(values, _recalled(kept, values.numel()), out)
+
+
+def _drawn(seed: int, dropped: int, kept: Tensor, length: int) -> Iterator[np.ndarray]:
+    """Of each part, 1 or 0 a value; noted in `kept`."""
+    random = np.random.SFC64(seed)
+    thresholds = _thresholds(dropped)[seed % 256 :]
+    for bits, count in _parts(kept, length):
+        drawn = random.random_raw(len(bits)).view(np.uint8)[:count]
+        keep = drawn >= thresholds[:count]
+        bits[:] = np.packbits(keep)
+        yield keep.view(np.uint8)
+
+
+def _recalled(kept: Tensor, length: int) -> Iterator[np.ndarray]:
+    """What was drawn."""
+    for bits, count in _parts(kept, length):
+        yield np.unpackbits(bits, count=count)
+
+
+def _parts(kept: Tensor, length: int) -> Iterator[tuple[np.ndarray, int]]:
+    """The bits of each part, and of how many values; none where sizes are counted."""
+    if not kept.is_meta:
+        for index, bits in enumerate(kept.split(_PART // 8)):
+            yield bits.numpy(), min(_PART, length - index * _PART)
+
+
+def _keep_only(values: Tensor, keeps: Iterator[np.ndarray], out: Tensor) -> None:
+    whole = _INTEGERS[values.element_size()]  # a float times 0 or 1, in a third of the time
+    parts = (given.view(whole).view(-1).split(_PART) for given in (values, out))
+    for keep, part, result in zip(keeps, *parts, strict=False):
+        torch.mul(part, torch.from_numpy(keep).to(whole), out=result)
 
 
 class _Dropout(torch.autograd.Function):
@@ -76,40 +103,24 @@ class _Dropout(torch.autograd.Function):
         else:
             values = values.contiguous()
             out = torch.empty_like(values)
-        ctx.dropped = dropped
         ctx.save_for_backward(drop(values, dropped, out))
-        return out
+        ctx.growth = growth(dropped)
+        return out.mul_(ctx.growth)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         gradient = gradient.contiguous()
         out = torch.empty_like(gradient)
-        pass_kept(gradient, *ctx.saved_tensors, ctx.dropped, out)
-        return out, None, None
+        drop_again(gradient, *ctx.saved_tensors, out)
+        return out.mul_(ctx.growth), None, None
 
 
 @lru_cache(maxsize=8)
 def _thresholds(dropped: int) -> np.ndarray:
-    """From which byte on each value of a chunk is kept: of 256 in a row some begin one higher, so
+    """From which byte on each value of a part is kept: of 256 in a row some begin one higher, so
     that together they have the 16 bits of p. To be read from any of the first 256 on, at random:
     then each has the same chance."""
     low, more = divmod(dropped, 256)
     turns = np.arange(256) * 101 % 256  # far from each other
-    return np.tile((low + (turns < more)).astype(np.uint8), _CHUNK // 256 + 1)
-
-
-def _parts(values: Tensor) -> tuple[Tensor, ...]:
-    return values.view(-1).split(_CHUNK)
-
-
-def _bits(kept: Tensor) -> tuple[Tensor, ...]:
-    """Of each part, eight values a byte."""
-    return kept.split(_CHUNK // 8)
-
-
-def _add_kept(sums: Tensor, values: Tensor, keep: np.ndarray, dropped: int, out: Tensor) -> None:
-    """Sums + values times 0 or 1 / (1 - p), as `keep` says by 0 or 1."""
-    kept = torch.from_numpy(keep).to(values.dtype)
-    scale = _LEVELS / (_LEVELS - dropped)  # meets `kept` first: a dropped value may be large
-    torch.addcmul(sums, kept, values, value=scale, out=out)
+    return np.tile((low + (turns < more)).astype(np.uint8), _PART // 256 + 1)
