@@ -1,15 +1,16 @@
 """A frozen linear layer and its adapter as one step of autograd, on a CPU.
 
 Apart, the way back makes the gradient of the inputs twice, through the layer and through the
-adapter's dropout, and adds them up; here what comes through the dropout is added in its place. The
-frozen weight lies in oneDNN's blocks, for either way.
+adapter's dropout, and adds them up; here the layer's product adds what comes through the dropout.
 
 Shapes: N rows (any leading dimensions), I input width, O output width, R rank.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -22,14 +23,30 @@ class AdaptedProduct:
     """W x + b + B A dropout(x), with gradients of x, A and B.
 
     Args:
-        weight: W (O, I), frozen; one that `PackedLinear` takes.
-        bias: b (O,), frozen, or None.
-        rows: N, roughly.
+        there: x (N, I) -> W x + b (N, O).
+        back: the gradient g (N, O) of what it gives, and an addend (N, I) that may be overwritten
+            -> g W + addend.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int):
-        self.there = PackedLinear(weight, bias, rows)
-        self.back = PackedLinear(weight.T, None, rows)
+    def __init__(self, there: Callable[[Tensor], Tensor], back: Callable[[Tensor, Tensor], Tensor]):
+        self.there, self.back = there, back
+
+    @classmethod
+    def packed(cls, weight: Tensor, bias: Tensor | None, rows: int) -> "AdaptedProduct":
+        """Of a weight W (O, I) that `PackedLinear` takes, laid out for about N = `rows`, for either
+        way."""
+        return cls(PackedLinear(weight, bias, rows), PackedLinear(weight.T, None, rows))
+
+    @classmethod
+    def plain(cls, weight: Tensor, bias: Tensor | None) -> "AdaptedProduct":
+        """Of a weight W (O, I) as it lies in memory."""
+        weight = weight.detach()
+        bias = None if bias is None else bias.detach().to(weight.dtype)
+
+        def back(gradient: Tensor, sums: Tensor) -> Tensor:
+            return sums.addmm_(gradient, weight)
+
+        return cls(lambda rows: F.linear(rows, weight, bias), back)
 
     def __call__(self, inputs: Tensor, down: Tensor, up: Tensor, p: float) -> Tensor:
         """(N, I) -> (N, O).
@@ -53,8 +70,8 @@ class _Product(torch.autograd.Function):
         inputs: Tensor,
         down: Tensor,
         up: Tensor,
-        there: PackedLinear,
-        back: PackedLinear,
+        there: Callable[[Tensor], Tensor],
+        back: Callable[[Tensor, Tensor], Tensor],
         dropped: int | None,
     ) -> Tensor:
         kept, left = None, inputs

@@ -246,7 +246,7 @@ class ReadyLinear:
             begin = end
         if pack and (merge or self.sharing) and PackedLinear.possible(self.weight):
             for one in self.sharing:
-                one.product = AdaptedProduct(*self._frozen(one.rows), PACKED_ROWS)
+                one.product = AdaptedProduct.packed(*self._frozen(one.rows), PACKED_ROWS)
             if not self.sharing:
                 self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS, gelu)
             del self.weight
