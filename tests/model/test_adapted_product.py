@@ -81,6 +81,21 @@ def test_an_adapter_in_training_gives_what_its_two_products_do(adapted, bias, he
         assert (own - wanted).norm() < near * wanted.norm()
 
 
+@pytest.mark.parametrize("p", [0.3, 0.9999])
+def test_a_single_row_without_leading_dimensions(adapted, p):
+    layer, other = adapted
+    other.dropout = p
+    inputs, found = torch.randn(WIDE), []
+    for given in (inputs, inputs[None]):
+        torch.manual_seed(5)
+        found.append(other.apply_to(layer, given))
+    assert found[0].shape == (OUT,)
+    torch.testing.assert_close(found[0], found[1][0])
+    with torch.no_grad():
+        torch.manual_seed(5)
+        torch.testing.assert_close(other.apply_to(layer, inputs), found[0])
+
+
 def test_a_layer_that_learns_gets_its_gradient(adapted):
     layer, _ = adapted
     layer.weight.requires_grad_()

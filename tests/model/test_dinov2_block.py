@@ -125,6 +125,20 @@ def test_an_optimisers_fused_steps_are_seen(tiny_config, awaken, clips):
         optimiser.step()
 
 
+def test_what_learnt_and_is_frozen_again_is_read_anew(tiny_config, awaken, clips):
+    spatial = awaken(SpatialModel(tiny_config(None, train_backbone=True))).eval()
+    optimiser = torch.optim.AdamW(spatial.parameters(), lr=0.1, fused=True)
+    frames, _ = clips(4)
+    for _ in range(2):
+        spatial.requires_grad_(False)
+        with torch.no_grad():
+            found = spatial(frames)
+            torch.testing.assert_close(found, copy.deepcopy(spatial)(frames))
+        spatial.requires_grad_(True)
+        spatial(frames).square().sum().backward()
+        optimiser.step()
+
+
 def test_a_backbone_that_learns_gets_its_gradients(tiny_config, clips):
     spatial = SpatialModel(tiny_config(None, spatial_lora_layers=0, train_backbone=True))
     spatial = spatial.train().double()

@@ -1,8 +1,10 @@
 """Windowed attention in blocks against the same attention with a dense mask."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.checkpoint import checkpoint
 
 from sign2gpt.model.local_attention import local_attention
 
@@ -38,6 +40,26 @@ def test_equals_dense_attention_with_gradients(lengths, window, seed):
     torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
     for ours, reference in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [24, 300])  # dense and in blocks
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_recomputation_drops_the_same_weights(length, reentrant):
+    generator = torch.Generator().manual_seed(0)
+    heads = torch.randn(1, 2, length, 4, generator=generator).requires_grad_()
+    mask = torch.ones(1, length, dtype=torch.bool)
+
+    def run(query):
+        return local_attention(query, query, query, mask, 7, 0.5)
+
+    found = []
+    for again in (False, True):
+        torch.manual_seed(1)
+        made = checkpoint(run, heads, use_reentrant=reentrant) if again else run(heads)
+        heads.grad = None
+        made.square().sum().backward()
+        found.append((made.detach(), heads.grad))
+    torch.testing.assert_close(*found)
 
 
 def test_padding_rows_are_finite_and_get_finite_gradients():

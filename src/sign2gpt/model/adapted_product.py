@@ -18,6 +18,8 @@ from sign2gpt.model.dropout import drop, drop_again, dropped_levels, growth
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import no_autocast
 
+MOST_DROPPED = 255 / 256
+
 
 class AdaptedProduct:
     """W x + b + B A dropout(x), with gradients of x, A and B.
@@ -55,12 +57,13 @@ class AdaptedProduct:
             inputs: x.
             down: A (R, I).
             up: B (O, R).
-            p: probability of dropping a value of the adapter's input, 255 / 256 at most; 0 outside
-                training.
+            p: probability of dropping a value of the adapter's input, `MOST_DROPPED` at most; 0
+                outside training.
         """
-        flat, dropped = inputs.flatten(0, -2), dropped_levels(min(p, 255 / 256))
+        flat = inputs.reshape(-1, inputs.shape[-1])
+        dropped = dropped_levels(min(p, MOST_DROPPED))
         product = _Product.apply(flat, down, up, self.there, self.back, dropped)
-        return product.unflatten(0, inputs.shape[:-1])
+        return product.view(*inputs.shape[:-1], -1)
 
 
 class _Product(torch.autograd.Function):

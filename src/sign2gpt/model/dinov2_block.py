@@ -81,6 +81,7 @@ class ReadyBlocks:
         read = [weight for weight in block.parameters() if merge or weight not in learning]
         if any(weight.requires_grad or weight.is_inference() for weight in read):
             # Of weights whose changes nobody counts, or with their gradients: for this call.
+            self._ready.pop(index, None)
             return ReadyBlock(block, dtype, merge, class_token_alone)
         known, kind = self._ready.get(index), (dtype, merge, class_token_alone)
         if known is None or known[0] != kind or not _same(known[1], read):
@@ -172,8 +173,8 @@ class ReadyBlock:
 def attend(query: Tensor, key: Tensor, value: Tensor, drop: float = 0.0) -> Tensor:
     """softmax(q k^T) v of queries that hold the scale: each (N, H, P, Dh) -> (N, H, P, Dh)."""
     in_bf16 = query.dtype == torch.bfloat16 and kind_of(query.device) == "cpu"
-    if in_bf16 and (torch.is_grad_enabled() or not has_amx()):
-        # There the fused one is slower.
+    if in_bf16 and (torch.is_grad_enabled() or drop > 0 or not has_amx()):
+        # There the fused one is slower; and what is dropped is the same with gradients or without.
         weights = torch.softmax(query @ key.transpose(-1, -2), dim=-1)
         return F.dropout(weights, drop, drop > 0) @ value
     return F.scaled_dot_product_attention(query, key, value, None, drop, scale=1.0)

@@ -87,7 +87,10 @@ class ReadyEmbedding:
             weight.requires_grad or bias.requires_grad or self.embeddings.cls_token.requires_grad
         )
         dtype = autocast_dtype(frames.device) or weight.dtype
-        if torch.is_grad_enabled() or learns or weight.is_inference() or bias.is_inference():
+        if learns or weight.is_inference() or bias.is_inference():
+            self._patches.clear()
+            return None
+        if torch.is_grad_enabled():
             return None
         fits = PackedLinear.possible(torch.empty(0, dtype=dtype, device=frames.device))
         if not fits or weight.dtype not in (torch.float32, dtype):  # nor would the norms take it
@@ -121,6 +124,7 @@ class ReadyEmbedding:
         """The position table for this frame size (1, P, C), kept while it is frozen."""
         table = self.embeddings.position_embeddings
         if table.requires_grad or table.is_inference():  # nobody counts its changes
+            self._positions = None
             return self.embeddings.interpolate_pos_encoding(tokens, height, width)
         key = (height, width, table.dtype, table.device, table.data_ptr(), table._version)
         known = self._positions

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sign2gpt.model.precision import autocast_dtype
 
@@ -59,6 +60,7 @@ class _HeadLoss(torch.autograd.Function):
         return total / len(features)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (kept,) = ctx.saved_tensors
         return (kept * gradient).to(ctx.dtype), None, None, None

@@ -83,8 +83,9 @@ def _window_mask(real: Tensor, queries: int, radius: int, before: int) -> Tensor
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor, dropout_p: float) -> Tensor:
     """Attention of (..., S, Dh) to (..., K, Dh), where (..., S, K) allows it -> (..., S, Dh)."""
-    if kind_of(query.device) == "cpu" and torch.is_grad_enabled():
-        # Twice as fast as the call below, which in training goes through float32 and more copies.
+    if kind_of(query.device) == "cpu" and (torch.is_grad_enabled() or dropout_p > 0):
+        # Twice as fast as the call below, which in training goes through float32 and more copies;
+        # and a reentrant checkpoint's first run, without gradients, drops what its second one does.
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         barred = torch.zeros(allowed.shape).masked_fill_(~allowed, float("-inf"))
         weights = (scores + barred).softmax(-1).to(query.dtype)  # softmax in float32

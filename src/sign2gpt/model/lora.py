@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sign2gpt.model.adapted_product import AdaptedProduct
+from sign2gpt.model.adapted_product import MOST_DROPPED, AdaptedProduct
 from sign2gpt.model.dropout import dropout
 from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
 
@@ -82,6 +82,8 @@ class LowRankAdapter(nn.Module):
     def _in_one_step(self, linear: "AdaptedLinear", inputs: Tensor) -> bool:
         """Whether layer and adapter are one step of autograd, which is faster on a CPU."""
         if not self.drops or linear.held is not None or kind_of(inputs.device) != "cpu":
+            return False
+        if self.dropout > MOST_DROPPED:
             return False
         biased = linear.bias is not None and linear.bias.requires_grad
         frozen = not (linear.weight.requires_grad or biased)

@@ -144,7 +144,7 @@ class SpatialModel(nn.Module):
         dtype = autocast_dtype(frames.device) or self.projection.weight.dtype
         if dtype.itemsize == 2:
             values *= 2
-        size = max(1, values // frames[:1].numel()) if on_cpu else FRAMES_AT_ONCE
+        size = max(1, values // frames.shape[1:].numel()) if on_cpu else FRAMES_AT_ONCE
         in_groups = not grad or recompute or (each_alone and on_cpu)
         if len(frames) <= size or not in_groups:
             return run(frames)
