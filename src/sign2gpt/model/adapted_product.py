@@ -63,7 +63,7 @@ class AdaptedProduct:
         flat = inputs.reshape(-1, inputs.shape[-1])
         dropped = dropped_levels(min(p, MOST_DROPPED))
         product = _Product.apply(flat, down, up, self.there, self.back, dropped)
-        return product.view(*inputs.shape[:-1], -1)
+        return product.view(*inputs.shape[:-1], len(up))
 
 
 class _Product(torch.autograd.Function):
