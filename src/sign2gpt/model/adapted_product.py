@@ -2,15 +2,14 @@
 
 Apart, the way back makes the gradient of the inputs twice, through the layer and through the
 adapter's dropout, and adds them up; here the layer's product adds what comes through the dropout.
+The frozen weight lies in oneDNN's blocks, for either way.
 
 Shapes: N rows (any leading dimensions), I input width, O output width, R rank.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -18,37 +17,19 @@ from sign2gpt.model.dropout import drop, drop_again, dropped_levels, growth
 from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.precision import no_autocast
 
-MOST_DROPPED = 255 / 256
-
 
 class AdaptedProduct:
     """W x + b + B A dropout(x), with gradients of x, A and B.
 
     Args:
-        there: x (N, I) -> W x + b (N, O).
-        back: the gradient g (N, O) of what it gives, and an addend (N, I) that may be overwritten
-            -> g W + addend.
+        weight: W (O, I), frozen; one that `PackedLinear` takes.
+        bias: b (O,), frozen, or None.
+        rows: N, roughly.
     """
 
-    def __init__(self, there: Callable[[Tensor], Tensor], back: Callable[[Tensor, Tensor], Tensor]):
-        self.there, self.back = there, back
-
-    @classmethod
-    def packed(cls, weight: Tensor, bias: Tensor | None, rows: int) -> "AdaptedProduct":
-        """Of a weight W (O, I) that `PackedLinear` takes, laid out for about N = `rows`, for either
-        way."""
-        return cls(PackedLinear(weight, bias, rows), PackedLinear(weight.T, None, rows))
-
-    @classmethod
-    def plain(cls, weight: Tensor, bias: Tensor | None) -> "AdaptedProduct":
-        """Of a weight W (O, I) as it lies in memory."""
-        weight = weight.detach()
-        bias = None if bias is None else bias.detach().to(weight.dtype)
-
-        def back(gradient: Tensor, sums: Tensor) -> Tensor:
-            return sums.addmm_(gradient, weight)
-
-        return cls(lambda rows: F.linear(rows, weight, bias), back)
+    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int):
+        self.there = PackedLinear(weight, bias, rows)
+        self.back = PackedLinear(weight.T, None, rows)
 
     def __call__(self, inputs: Tensor, down: Tensor, up: Tensor, p: float) -> Tensor:
         """(N, I) -> (N, O).
@@ -57,11 +38,10 @@ class AdaptedProduct:
             inputs: x.
             down: A (R, I).
             up: B (O, R).
-            p: probability of dropping a value of the adapter's input, `MOST_DROPPED` at most; 0
-                outside training.
+            p: probability of dropping a value of the adapter's input, 255 / 256 at most; 0 outside
+                training.
         """
-        flat = inputs.reshape(-1, inputs.shape[-1])
-        dropped = dropped_levels(min(p, MOST_DROPPED))
+        flat, dropped = inputs.flatten(0, -2), dropped_levels(min(p, 255 / 256))
         product = _Product.apply(flat, down, up, self.there, self.back, dropped)
         return product.view(*inputs.shape[:-1], len(up))
 
@@ -73,8 +53,8 @@ class _Product(torch.autograd.Function):
         inputs: Tensor,
         down: Tensor,
         up: Tensor,
-        there: Callable[[Tensor], Tensor],
-        back: Callable[[Tensor, Tensor], Tensor],
+        there: PackedLinear,
+        back: PackedLinear,
         dropped: int | None,
     ) -> Tensor:
         kept, left = None, inputs

@@ -139,7 +139,7 @@ class ReadyBlock:
     def __call__(self, tokens: Tensor) -> Tensor:
         """(N, P, C) -> (N, P, C), or (N, 1, C) where only the class token is wanted."""
         block, attention = self.block, self.block.attention
-        if self.out.packed is not None:
+        if self.out.laid_out:
             tokens = tokens.to(self.dtype)
         normed = block.norm1(tokens).to(self.dtype)
         inputs = [normed]
@@ -247,7 +247,7 @@ class ReadyLinear:
             begin = end
         if pack and (merge or self.sharing) and PackedLinear.possible(self.weight):
             for one in self.sharing:
-                one.product = AdaptedProduct.packed(*self._frozen(one.rows), PACKED_ROWS)
+                one.product = AdaptedProduct(*self._frozen(one.rows), PACKED_ROWS)
             if not self.sharing:
                 self.packed = PackedLinear(self.weight, self.bias, PACKED_ROWS, gelu)
             del self.weight
@@ -261,6 +261,11 @@ class ReadyLinear:
             return F.linear(inputs, self.weight, self.bias)
         parts = [self._adapted(inputs, one) for one in self.sharing]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+
+    @property
+    def laid_out(self) -> bool:
+        """Whether its products are in oneDNN's blocks, without gradients or with them."""
+        return self.packed is not None or any(one.product for one in self.sharing)
 
     def _frozen(self, rows: slice) -> tuple[Tensor, Tensor | None]:
         """Weight and bias of some outputs."""

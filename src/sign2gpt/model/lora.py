@@ -10,9 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sign2gpt.model.adapted_product import MOST_DROPPED, AdaptedProduct
 from sign2gpt.model.dropout import dropout
-from sign2gpt.model.precision import autocast_dtype, kind_of, no_autocast
 
 
 class LowRankAdapter(nn.Module):
@@ -65,12 +63,6 @@ class LowRankAdapter(nn.Module):
         With many rows and no dropout on the adapter's input, W + BA is formed once: one product
         over all rows in place of three, which outweighs the gradient of a whole weight.
         """
-        if self._in_one_step(linear, inputs):
-            dtype, bias_too = linear.weight.dtype, linear.bias if bias else None
-            with no_autocast(inputs.device):
-                rows, up = inputs.to(dtype), (self.lora_b * self.scale).to(dtype)
-                product = AdaptedProduct.plain(linear.weight, bias_too)
-                return product(rows, self.down.to(dtype), up, self.dropout)
         rows = inputs.numel() // inputs.shape[-1]
         if linear.held is None and not self.drops and rows >= linear.out_features:
             update = (self.lora_b @ self.down) * self.scale
@@ -78,17 +70,6 @@ class LowRankAdapter(nn.Module):
             return F.linear(inputs, weight, linear.bias if bias else None)
         narrow = F.linear(dropout(inputs, self.dropout, self.training), self.down)
         return linear.product(inputs, bias) + F.linear(narrow * self.scale, self.lora_b)
-
-    def _in_one_step(self, linear: "AdaptedLinear", inputs: Tensor) -> bool:
-        """Whether layer and adapter are one step of autograd, which is faster on a CPU."""
-        if not self.drops or linear.held is not None or kind_of(inputs.device) != "cpu":
-            return False
-        if self.dropout > MOST_DROPPED:
-            return False
-        biased = linear.bias is not None and linear.bias.requires_grad
-        frozen = not (linear.weight.requires_grad or biased)
-        dtype = autocast_dtype(inputs.device) or inputs.dtype
-        return frozen and torch.is_grad_enabled() and linear.weight.dtype == dtype
 
 
 class AdaptedLinear(nn.Linear):

@@ -95,7 +95,10 @@ class SpatialModel(nn.Module):
             frame_tokens = self.frozen_tokens(pixel_values)
         if frame_tokens is not None:
             self.require_storable()
-            frame_tokens = frame_tokens.to(self.projection.weight.dtype)
+            cast = autocast_dtype(frame_tokens.device)
+            if frame_tokens.dtype != cast or kind_of(frame_tokens.device) != "cpu":
+                # There norms take them as they are.
+                frame_tokens = frame_tokens.to(self.projection.weight.dtype)
             features = self._by_groups(self.reader.above, frame_tokens, each_alone=True)
         else:
             check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
