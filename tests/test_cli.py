@@ -157,6 +157,8 @@ def test_wrong_input_ends_in_one_sentence(sign2gpt: Run, tmp_path: Path) -> None
     ends_in_one_sentence(
         sign2gpt("translate", lines, "--model", tmp_path / "nothing"), "nothing", "sign2gpt demo"
     )
+    ends_in_one_sentence(sign2gpt("translate", tmp_path, "--fps", "0"), "--fps is 0.0")
+    ends_in_one_sentence(sign2gpt("translate", lines, "--fps", "5"), "--fps", str(lines))
     ends_in_one_sentence(
         sign2gpt("train", "demo/pretrain", f"store={tmp_path}", f"output={tmp_path / 'out'}"),
         str(tmp_path),

@@ -55,7 +55,7 @@ class Translation:
         signs = [asdict(sign) for sign in self.signs]
         return {
             "text": self.text,
-            "duration": self.duration,
+            "duration": round(self.duration, 6),
             "signs": signs,
             "damaged": list(self.damaged),
         }

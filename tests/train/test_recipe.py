@@ -117,6 +117,11 @@ def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
         load_recipe(broken)
 
 
+def test_a_key_outside_its_section_is_told_where_it_belongs() -> None:
+    with pytest.raises(UserError, match=r"learning_rate; did you mean training\.learning_rate\?$"):
+        load_recipe("demo/pretrain", ["learning_rate=1"])
+
+
 @pytest.mark.parametrize(
     ("override", "hint"),
     [

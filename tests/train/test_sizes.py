@@ -106,6 +106,16 @@ def test_steps_follow_from_the_store(tmp_path: Path) -> None:
         plan(load_recipe("demo/pretrain", [*settings, "processor.image_size=1"]))
 
 
+def test_a_store_that_is_not_there_yet_is_what_a_run_lacks(tmp_path: Path) -> None:
+    """Missing, or a folder in which a preparation has begun."""
+    found = {}
+    for store, state in ((tmp_path / "none", "does not exist"), (tmp_path, "has no manifest")):
+        found[state] = plan(load_recipe("demo/pretrain", [f"store={store}"]))
+        assert [line for line in found[state].missing if state in line and "sign2gpt demo" in line]
+    one, other = found.values()
+    assert one.clips == other.clips == {} and one.batches == other.batches
+
+
 def test_shapes_and_memory_of_a_step(tmp_path: Path) -> None:
     settings = [f"store={tmp_path / 'none'}", f"output={tmp_path / 'out'}"]
     planned = plan(load_recipe("phoenix14t/translate", settings))

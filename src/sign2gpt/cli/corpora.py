@@ -158,7 +158,7 @@ def prepare(
         first = done.unreadable[0]
         raise UserError(
             f"{len(done.unreadable)} of {done.rows + len(done.unreadable)} clips could not be "
-            f"read, as {first.id}: {first.reason} ({out / REPORT_NAME} lists them all)"
+            f"read; the first, {first.id}: {first.reason} ({out / REPORT_NAME} lists them all)"
         )
 
 

@@ -80,17 +80,21 @@ def _print_plan(recipe: Recipe) -> None:
     for name, shape in planned.shapes.items():
         print(f"        {name:<34}{', '.join(f'{size:,}' for size in shape)}")
     print(
-        f"Memory  about {planned.whole_gb:.1f} GB of a GPU: {planned.weights_gb:.1f} of weights, "
-        f"{planned.training_gb - planned.weights_gb:.1f} of gradients and optimiser, "
-        f"{planned.activations_gb:.1f} of activations, {planned.passing_gb:.1f} for a moment"
+        f"Memory  about {_size(planned.whole_gb)} of a GPU: {_size(planned.weights_gb)} of "
+        f"weights, {_size(planned.training_gb - planned.weights_gb)} of gradients and optimiser, "
+        f"{_size(planned.activations_gb)} of activations, {_size(planned.passing_gb)} for a moment"
     )
     if planned.translation_gb:
-        print(f"        to translate one such clip: {planned.translation_gb:.1f} GB")
+        print(f"        to translate one such clip: {_size(planned.translation_gb)}")
     for card, clips in planned.batches.items():
         held = f"a batch of {clips:,}" if clips else "not one clip"
         print(f"        a card of {card:>2} GB holds {held}")
     for lacking in planned.missing:
         print(f"Lacks   {lacking}")
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else f"{1000 * gigabytes:.0f} MB"
 
 
 def _print_parameters(table: dict[str, tuple[int, int]]) -> None:

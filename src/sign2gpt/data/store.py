@@ -82,10 +82,20 @@ def open_store(store: ClipStore | Path | str, *, stream: bool = False) -> ClipSt
         now = dataset.at_commit()
         return ShardStore(now if stream else now.folder(), str(dataset))
     folder = Path(store)
-    manifest = any((folder / name).is_file() for name in MANIFEST_NAMES)
-    return FolderStore(folder) if manifest or not shards_in(folder) else ShardStore(folder)
+    sharded = not _has_manifest(folder) and shards_in(folder)
+    return ShardStore(folder) if sharded else FolderStore(folder)
 
 
 def is_store(place: Path | str) -> bool:
     """Whether there is something to open, as far as can be said without a network."""
     return bool(hub_dataset(place)) or Path(place).is_dir()
+
+
+def is_made(store: Path | str) -> bool:
+    """Whether a store's clips are listed: that of a preparation under way are not yet."""
+    folder = Path(store)
+    return bool(hub_dataset(store)) or _has_manifest(folder) or bool(shards_in(folder))
+
+
+def _has_manifest(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in MANIFEST_NAMES)

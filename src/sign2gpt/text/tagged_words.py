@@ -33,10 +33,19 @@ class Tagger(Protocol):
     def __call__(self, sentences: Sequence[str]) -> list[list[Token]]: ...
 
 
+# Taggers, and the package that each needs.
+_PACKAGES = {
+    "hanta": "HanTa",
+    "jieba": "jieba",
+    "spacy:PIPELINE": "spacy",
+    "plain:LANGUAGE": "spacy",
+}
+
+
 def missing_package(package: str, spec: str) -> UserError:
     """The error of a tagger whose package is not there."""
+    others = [name for name, needed in _PACKAGES.items() if needed != package]
     return UserError(
         f"The tagger '{spec}' needs the package {package}, which is not installed: run "
-        f"'pip install {package}', or name another one (hanta, jieba, spacy:PIPELINE, "
-        "plain:LANGUAGE)."
+        f"'pip install {package}', or name another one ({', '.join(others)})."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sign2gpt.data.hub import hub_dataset
+from sign2gpt.data.store import is_made
 from sign2gpt.errors import UserError
 from sign2gpt.text.taggers import load_tagger
 from sign2gpt.text.word_vectors import require_vectors
@@ -52,8 +52,9 @@ def _files(recipe: Recipe) -> Iterator[str]:
 
 
 def _require_store(store: str) -> None:
-    if hub_dataset(store) is None and not Path(store).is_dir():
+    if not is_made(store):
+        state = "has no manifest" if Path(store).is_dir() else "does not exist"
         raise UserError(
-            f"The store folder {store} does not exist; make it with `sign2gpt prepare`, or name "
-            "another with store=FOLDER."
+            f"The store folder {store} {state}; make it with `sign2gpt prepare` (the demo's with "
+            "`sign2gpt demo`), or name another with store=FOLDER."
         )
