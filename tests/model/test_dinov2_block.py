@@ -1,15 +1,19 @@
 """Blocks made ready once against transformers' own, with adapters as they are written down."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import ResNetConfig
 
 from sign2gpt.model import spatial as spatial_module
+from sign2gpt.model.dinov2_block import attend
 from sign2gpt.model.lora import AdaptedLinear, LowRankAdapter
+from sign2gpt.model.packed_linear import PackedLinear
 from sign2gpt.model.spatial import SpatialModel
 
 
@@ -322,3 +326,47 @@ def test_a_model_of_any_dtype_runs_under_autocast(dtype, tiny_config, awaken, cl
     with torch.autocast("cpu", torch.bfloat16):
         found = spatial.to(dtype)(frames)
     assert (found.float() - wanted).norm() < 0.1 * wanted.norm()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize("layers", [0, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_stored_tokens_of_16_bits_train_a_model_of_any_dtype(
+    dtype, layers, packs, tiny_config, awaken, clips, monkeypatch
+):
+    if not packs:
+        monkeypatch.setattr(PackedLinear, "possible", lambda weight: False)
+    spatial = awaken(SpatialModel(tiny_config(None, spatial_lora_layers=layers)))
+    spatial = frozen(spatial).eval()
+    frames, _ = clips(4)
+    tokens = spatial.frozen_tokens(frames).bfloat16()
+    weighing, found = torch.randn(4, 32), []
+    for kind, autocast in ((torch.float32, False), (dtype, True)):
+        spatial.to(kind).zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            made = spatial(frame_tokens=tokens)
+        (made.float() * weighing).sum().backward()
+        gradient = spatial.projection.weight.grad.float()
+        found.append((made.detach().float(), gradient))
+    for exact, near in zip(*found, strict=True):
+        assert (near - exact).norm() < 0.1 * exact.norm()
+
+
+def test_no_frames_give_no_features_with_gradients(tiny_config):
+    spatial = frozen(SpatialModel(tiny_config(None))).eval()
+    made = spatial(torch.zeros(0, 3, 28, 28, dtype=torch.uint8))
+    assert made.shape == (0, 32) and made.requires_grad
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_recomputation_drops_the_same_attention(reentrant):
+    heads, found = torch.randn(2, 2, 5, 8).bfloat16().requires_grad_(), []
+    for again in (False, True):
+        torch.manual_seed(1)
+        run = partial(attend, drop=0.5)
+        given = (heads, heads, heads)
+        made = checkpoint(run, *given, use_reentrant=reentrant) if again else run(*given)
+        heads.grad = None
+        made.float().square().sum().backward()
+        found.append((made.detach(), heads.grad))
+    torch.testing.assert_close(*found)

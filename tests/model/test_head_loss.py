@@ -22,6 +22,13 @@ def test_value_and_gradient_are_torchs(count, smoothing):
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
 
 
+def test_a_second_derivative_is_refused():
+    features = torch.randn(3, 16, requires_grad=True)
+    loss = head_loss(features * features, torch.randn(9, 16), torch.tensor([1, 2, 3]), 0.1)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(loss, features, create_graph=True)
+
+
 def test_bfloat16_is_within_its_rounding():
     torch.manual_seed(0)
     features = torch.randn(70, 16, requires_grad=True)

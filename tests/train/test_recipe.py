@@ -120,6 +120,8 @@ def test_a_missing_or_broken_recipe_is_named(tmp_path: Path) -> None:
 def test_a_key_outside_its_section_is_told_where_it_belongs() -> None:
     with pytest.raises(UserError, match=r"learning_rate; did you mean training\.learning_rate\?$"):
         load_recipe("demo/pretrain", ["learning_rate=1"])
+    with pytest.raises(UserError, match=r"output_dir; did you mean output\?$"):
+        load_recipe("demo/pretrain", ["output_dir=here"])
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,10 @@ def translate(
     if not any(clip.exists() for clip in clips):  # before a model is loaded
         raise UserError(f"There is no clip at {clips[0]}; check the path.")
     if fps is not None and not 0 < fps < math.inf:
-        raise UserError(f"--fps is {fps}; give frames a second, above 0.")
+        raise UserError(f"--fps is {fps}; give a number of frames a second, above 0.")
     if fps is not None and not any(clip.is_dir() for clip in clips):
-        raise UserError(f"--fps is for folders of frames; {clips[0]} knows its own: leave it out.")
+        file = next(clip for clip in clips if clip.exists())
+        raise UserError(f"--fps is for folders of frames; {file} knows its own: leave it out.")
     files = [None] * len(clips) if elan is None else elan_files(clips, elan)
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     translator = Translator.from_pretrained(

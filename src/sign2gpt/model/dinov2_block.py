@@ -4,7 +4,8 @@ What never changes is done once: q, k and v are one matrix that holds the attent
 LayerScale is multiplied into the layers before it, and all are in the products' dtype. (autocast
 casts frozen weights anew at every use: it keeps only those that learn.) Without gradients W + BA is
 one matrix too, on a CPU in oneDNN's blocks: then GELU and x + are a product's last step, before it
-is rounded, and the tokens between blocks are in the products' dtype. Else they keep their own.
+is rounded. Where products are in such blocks, with gradients or without, the tokens between them
+are in the products' dtype, else in the norms'.
 
 Shapes: N frames, P tokens a frame, C width, O output width, H heads, Dh width of a head.
 """
@@ -81,7 +82,8 @@ class ReadyBlocks:
         read = [weight for weight in block.parameters() if merge or weight not in learning]
         if any(weight.requires_grad or weight.is_inference() for weight in read):
             # Of weights whose changes nobody counts, or with their gradients: for this call.
-            self._ready.pop(index, None)
+            if any(weight.requires_grad and weight not in learning for weight in read):
+                self._ready.pop(index, None)
             return ReadyBlock(block, dtype, merge, class_token_alone)
         known, kind = self._ready.get(index), (dtype, merge, class_token_alone)
         if known is None or known[0] != kind or not _same(known[1], read):
@@ -139,8 +141,7 @@ class ReadyBlock:
     def __call__(self, tokens: Tensor) -> Tensor:
         """(N, P, C) -> (N, P, C), or (N, 1, C) where only the class token is wanted."""
         block, attention = self.block, self.block.attention
-        if self.out.laid_out:
-            tokens = tokens.to(self.dtype)
+        tokens = tokens.to(self.dtype if self.out.laid_out else block.norm1.weight.dtype)
         normed = block.norm1(tokens).to(self.dtype)
         inputs = [normed]
         if self.class_token_alone:

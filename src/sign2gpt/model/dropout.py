@@ -53,6 +53,8 @@ def drop(values: Tensor, dropped: int, out: Tensor) -> Tensor:
         Which were kept: a bit each, eight a byte.
     """
     kept = torch.empty(-(-values.numel() // 8), dtype=torch.uint8, device=values.device)
+    if values.is_meta:  # sizes are counted
+        return kept
     seed = int(torch.randint(2**62, (), device="cpu"))
     _keep_only(values, _drawn(seed, dropped, kept, values.numel()), out)
     return kept
@@ -60,7 +62,8 @@ def drop(values: Tensor, dropped: int, out: Tensor) -> Tensor:
 
 def drop_again(values: Tensor, kept: Tensor, out: Tensor) -> None:
     """The same for other values, by what `drop` gave."""
-    _keep_only(values, _recalled(kept, values.numel()), out)
+    if not values.is_meta:
+        _keep_only(values, _recalled(kept, values.numel()), out)
 
 
 def _drawn(seed: int, dropped: int, kept: Tensor, length: int) -> Iterator[np.ndarray]:
@@ -81,16 +84,15 @@ def _recalled(kept: Tensor, length: int) -> Iterator[np.ndarray]:
 
 
 def _parts(kept: Tensor, length: int) -> Iterator[tuple[np.ndarray, int]]:
-    """The bits of each part, and of how many values; none where sizes are counted."""
-    if not kept.is_meta:
-        for index, bits in enumerate(kept.split(_PART // 8)):
-            yield bits.numpy(), min(_PART, length - index * _PART)
+    """The bits of each part, and of how many values."""
+    for index, bits in enumerate(kept.split(_PART // 8)):
+        yield bits.numpy(), min(_PART, length - index * _PART)
 
 
 def _keep_only(values: Tensor, keeps: Iterator[np.ndarray], out: Tensor) -> None:
     whole = _INTEGERS[values.element_size()]  # a float times 0 or 1, in a third of the time
     parts = (given.view(whole).view(-1).split(_PART) for given in (values, out))
-    for keep, part, result in zip(keeps, *parts, strict=False):
+    for keep, part, result in zip(keeps, *parts, strict=True):
         torch.mul(part, torch.from_numpy(keep).to(whole), out=result)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from sign2gpt.model.precision import autocast_dtype
 
@@ -60,7 +59,8 @@ class _HeadLoss(torch.autograd.Function):
         return total / len(features)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():  # what was kept would pass for a constant
+            raise RuntimeError("The loss of the head has no second derivative.")
         (kept,) = ctx.saved_tensors
         return (kept * gradient).to(ctx.dtype), None, None, None

@@ -145,10 +145,11 @@ def _names(cls: type) -> list[str]:
 def _known(given: Iterable[Any], names: Sequence[str], prefix: str, path: Path) -> None:
     for key in given:
         if key not in names:
-            sections = [name for name, keys in _sections().items() if not prefix and key in keys]
-            near = [f"{name}.{key}" for name in sections] or [
-                prefix + name for name in difflib.get_close_matches(str(key), names, n=1)
-            ]
+            near = [
+                f"{section}.{key}"
+                for section, keys in _sections().items()
+                if not prefix and key in keys and f"{section}.{key}" not in _NOT_HERE
+            ] or [prefix + name for name in difflib.get_close_matches(str(key), names, n=1)]
             hint = f"did you mean {near[0]}?" if near else "recipes/ shows the known ones."
             raise UserError(f"The recipe {path} has the unknown key {prefix}{key}; {hint}")
         if prefix + str(key) in _NOT_HERE:

@@ -53,7 +53,8 @@ def _files(recipe: Recipe) -> Iterator[str]:
 
 def _require_store(store: str) -> None:
     if not is_made(store):
-        state = "has no manifest" if Path(store).is_dir() else "does not exist"
+        there = "has no manifest" if Path(store).is_dir() else "is no folder"
+        state = there if Path(store).exists() else "does not exist"
         raise UserError(
             f"The store folder {store} {state}; make it with `sign2gpt prepare` (the demo's with "
             "`sign2gpt demo`), or name another with store=FOLDER."
