@@ -92,7 +92,7 @@ def is_store(place: Path | str) -> bool:
 
 
 def is_made(store: Path | str) -> bool:
-    """Whether a store's clips are listed: that of a preparation under way are not yet."""
+    """Whether a store's clips are listed, as they are once a preparation is through."""
     folder = Path(store)
     return bool(hub_dataset(store)) or _has_manifest(folder) or bool(shards_in(folder))
 

@@ -83,7 +83,7 @@ class ReadyBlocks:
         if any(weight.requires_grad or weight.is_inference() for weight in read):
             # Of weights whose changes nobody counts, or with their gradients: for this call.
             if any(weight.requires_grad and weight not in learning for weight in read):
-                self._ready.pop(index, None)
+                self._ready.pop(index, None)  # would not be told apart once they are frozen again
             return ReadyBlock(block, dtype, merge, class_token_alone)
         known, kind = self._ready.get(index), (dtype, merge, class_token_alone)
         if known is None or known[0] != kind or not _same(known[1], read):

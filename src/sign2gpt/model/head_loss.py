@@ -27,6 +27,9 @@ def head_loss(features: Tensor, weight: Tensor, labels: Tensor, smoothing: float
         features: (K, W).
         weight: (M, W), without gradient.
         labels: (K,) int64, each of them real.
+
+    Raises:
+        RuntimeError: on the way back, gradients of gradients are asked for (`create_graph`).
     """
     dtype = autocast_dtype(features.device)
     if dtype is not None:
