@@ -66,13 +66,7 @@ def translate(
     from sign2gpt.elan import elan_files, write_elan
     from sign2gpt.translate import Translator
 
-    if not any(clip.exists() for clip in clips):  # before a model is loaded
-        raise UserError(f"There is no clip at {clips[0]}; check the path.")
-    if fps is not None and not 0 < fps < math.inf:
-        raise UserError(f"--fps is {fps}; give a number of frames a second, above 0.")
-    if fps is not None and not any(clip.is_dir() for clip in clips):
-        file = next(clip for clip in clips if clip.exists())
-        raise UserError(f"--fps is for folders of frames; {file} knows its own: leave it out.")
+    _require_clips(clips, fps)  # before a model is loaded
     files = [None] * len(clips) if elan is None else elan_files(clips, elan)
     logging.disable_progress_bar()  # loading takes a moment and has nothing to say
     translator = Translator.from_pretrained(
@@ -99,6 +93,19 @@ def translate(
         print_json(results)
     if failures:
         raise typer.Exit(2)
+
+
+def _require_clips(clips: list[Path], fps: float | None) -> None:
+    """Raise UserError where no clip is there, or where a rate is given that none of them takes."""
+    there = [clip for clip in clips if clip.exists()]
+    if not there:
+        raise UserError(f"There is no clip at {clips[0]}; check the path.")
+    if fps is None:
+        return
+    if not 0 < fps < math.inf:
+        raise UserError(f"--fps is {fps}; give a number of frames a second, above 0.")
+    if not any(clip.is_dir() for clip in there):
+        raise UserError(f"--fps is for folders of frames; {there[0]} knows its own: leave it out.")
 
 
 def _say_damaged(clip: Path, first: float) -> None:

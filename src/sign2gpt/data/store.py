@@ -91,8 +91,8 @@ def is_store(place: Path | str) -> bool:
     return bool(hub_dataset(place)) or Path(place).is_dir()
 
 
-def is_made(store: Path | str) -> bool:
-    """Whether a store's clips are listed, as they are once a preparation is through."""
+def lists_clips(store: Path | str) -> bool:
+    """Whether a store says which clips it has, as it does once its preparation is through."""
     folder = Path(store)
     return bool(hub_dataset(store)) or _has_manifest(folder) or bool(shards_in(folder))
 

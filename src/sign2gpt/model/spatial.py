@@ -95,12 +95,8 @@ class SpatialModel(nn.Module):
             frame_tokens = self.frozen_tokens(pixel_values)
         if frame_tokens is not None:
             self.require_storable()
-            own, cast = self.projection.weight.dtype, autocast_dtype(frame_tokens.device)
-            # What is in autocast's dtype the blocks take on a CPU as it is.
-            on_cpu = kind_of(frame_tokens.device) == "cpu"
-            if not on_cpu or own != torch.float32 or frame_tokens.dtype != cast:
-                frame_tokens = frame_tokens.to(own)
             features = self._by_groups(self.reader.above, frame_tokens, each_alone=True)
+            features = features.to(self.projection.weight.dtype)
         else:
             check_frame_size(self.config.vision_config, *pixel_values.shape[-2:])
             features = self._by_groups(self.reader.features, pixel_values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sign2gpt.data.store import is_made
+from sign2gpt.data.store import lists_clips
 from sign2gpt.errors import UserError
 from sign2gpt.text.taggers import load_tagger
 from sign2gpt.text.word_vectors import require_vectors
@@ -52,7 +52,7 @@ def _files(recipe: Recipe) -> Iterator[str]:
 
 
 def _require_store(store: str) -> None:
-    if not is_made(store):
+    if not lists_clips(store):
         there = "has no manifest" if Path(store).is_dir() else "is no folder"
         state = there if Path(store).exists() else "does not exist"
         raise UserError(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
 from sign2gpt.data.manifest import ClipRow
-from sign2gpt.data.store import is_made, open_store
+from sign2gpt.data.store import lists_clips, open_store
 from sign2gpt.model.head_loss import TARGETS_AT_ONCE, head_loss
 from sign2gpt.model.precision import Precision
 from sign2gpt.model.spatial import FRAMES_AT_ONCE
@@ -93,7 +93,7 @@ def plan(recipe: Recipe) -> Plan:
     if arguments.activation_checkpointing:
         model.activation_checkpointing_enable()
     rows: dict[str, list[ClipRow]] = {}
-    if is_made(recipe.store):
+    if lists_clips(recipe.store):
         store = open_store(recipe.store, stream=True)  # of the Hub's, the rows alone
         rows = {split: store.rows(split) for split in ("train", "dev")}
     batch = arguments.per_device_train_batch_size
